@@ -44,8 +44,7 @@ const hasFloat16 = typeof globalThis.Float16Array === "function";
 const MAKERS: Readonly<Partial<Record<DType, ArrayMaker>>> = {
   float32: (length) => new Float32Array(length),
   float64: (length) => new Float64Array(length),
-  float16: (length) =>
-    hasFloat16 ? new Float16Array(length) : new Uint16Array(length),
+  float16: (length) => hasFloat16 ? new Float16Array(length) : new Uint16Array(length),
   uint8: (length) => new Uint8Array(length),
   bool: (length) => new Uint8Array(length),
   int8: (length) => new Int8Array(length),
@@ -81,8 +80,7 @@ export function allocate(
   const maker = MAKERS[dtype];
   if (maker === undefined) {
     throw new HooklineError("TENSOR_DTYPE", {
-      message:
-        `cannot allocate a "${dtype}" array: JavaScript has no array for it`,
+      message: `cannot allocate a "${dtype}" array: JavaScript has no array for it`,
       fix: "keep this dtype inside the model and cast it at the edge",
       details: { dtype },
     });
@@ -150,9 +148,7 @@ export function tensorFault(value: Tensor): string | null {
   const wanted = elementCount(shape);
   const found = (data as { length: number }).length;
   if (found !== wanted) {
-    return `has ${found} elements, its shape [${
-      shape.join(", ")
-    }] wants ${wanted}`;
+    return `has ${found} elements, its shape [${shape.join(", ")}] wants ${wanted}`;
   }
   if (ArrayBuffer.isView(data) && !(data.buffer instanceof ArrayBuffer)) {
     return "lies in a SharedArrayBuffer, which ONNX Runtime refuses";
@@ -224,9 +220,7 @@ export function tensorBytes(value: Tensor): Uint8Array {
 
 /** A deep copy whose data no longer share memory with the original. */
 export function copyTensor(value: Tensor): Tensor {
-  const data = ArrayBuffer.isView(value.data)
-    ? value.data.slice() as TensorData
-    : [...value.data];
+  const data = ArrayBuffer.isView(value.data) ? value.data.slice() as TensorData : [...value.data];
   return Object.freeze({ dtype: value.dtype, shape: value.shape, data });
 }
 

@@ -1,0 +1,151 @@
+// A skeleton is a model's structure with the knowledge of where its weights lie. It is what every
+// later stage works on: modules are found in it, sub-models are cut from it. It never holds a large
+// weight. Invariant: every tensor in it is either small and inline, or a reference with offset and
+// length, into the model's own bytes (SELF_LOCATION) or into an external file that the model names.
+
+import { basename, dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fromBinary } from "@bufbuild/protobuf";
+import { type ModelProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
+import { HooklineError } from "../errors/hookline_error.ts";
+import { fileSource, memorySource } from "./byte_source.ts";
+import { SELF_LOCATION, skimModel } from "./skim.ts";
+
+/** Where the bytes lie that a skeleton's SELF_LOCATION references point into. */
+export type SkeletonOrigin =
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array };
+
+/** A model's structure without its weights. */
+export interface Skeleton {
+  /** What to call the model in messages. */
+  readonly label: string;
+  /** Where the model's own bytes lie. */
+  readonly origin: SkeletonOrigin;
+  /** The folder that external weight files are relative to, absolute; null for bytes without one. */
+  readonly weightFolder: string | null;
+  /** Bytes of the whole model file. */
+  readonly fileByteLength: number;
+  /** Bytes of weights that the skeleton refers to in the model's own bytes. */
+  readonly elidedByteLength: number;
+  /** Encoded ModelProto of the skeleton. */
+  readonly bytes: Uint8Array;
+  /** Decoded ModelProto of the skeleton; treat as read-only. */
+  readonly model: ModelProto;
+}
+
+/** Where a tensor's elements lie outside the skeleton. */
+export interface ExternalReference {
+  /** SELF_LOCATION or a path relative to the weight folder. */
+  readonly location: string;
+  readonly byteOffset: number;
+  /** Null when the model does not say: then to the end of the file, as ONNX has it. */
+  readonly byteLength: number | null;
+}
+
+/** Options of {@linkcode readSkeleton}. */
+export interface ReadSkeletonOptions {
+  /** The folder that holds external weight files, for a model given as bytes. */
+  readonly weightFolder?: string;
+}
+
+/**
+ * Reads the skeleton of a model from a path, a `file:` URL, or bytes. Weights are not read.
+ *
+ * @throws {HooklineError} MODEL_NOT_FOUND, MODEL_READ_DENIED, MODEL_NOT_ONNX, MODEL_TRUNCATED,
+ * MODEL_MALFORMED, MODEL_EMPTY, MODEL_TOO_DEEP or MODEL_TOO_LARGE.
+ */
+export function readSkeleton(
+  model: string | URL | Uint8Array,
+  options: ReadSkeletonOptions = {},
+): Skeleton {
+  if (model instanceof Uint8Array) {
+    using source = memorySource(model);
+    const skim = skimModel(source);
+    return Object.freeze({
+      label: "bytes",
+      origin: { kind: "bytes" as const, bytes: model },
+      weightFolder: options.weightFolder === undefined ? null : resolve(options.weightFolder),
+      fileByteLength: model.byteLength,
+      elidedByteLength: skim.elidedByteLength,
+      bytes: skim.bytes,
+      model: decode(skim.bytes, "bytes"),
+    });
+  }
+  const path = resolve(model instanceof URL ? fileURLToPath(model) : model);
+  using source = fileSource(path);
+  const skim = skimModel(source);
+  return Object.freeze({
+    label: basename(path),
+    origin: { kind: "file" as const, path },
+    weightFolder: dirname(path),
+    fileByteLength: source.byteLength,
+    elidedByteLength: skim.elidedByteLength,
+    bytes: skim.bytes,
+    model: decode(skim.bytes, path),
+  });
+}
+
+function decode(bytes: Uint8Array, label: string): ModelProto {
+  let model: ModelProto;
+  try {
+    model = fromBinary(ModelProtoSchema, bytes);
+  } catch (cause) {
+    throw new HooklineError("MODEL_MALFORMED", {
+      message: `cannot read "${label}": ${cause instanceof Error ? cause.message : String(cause)}`,
+      fix: "copy, download or export the file again; it is damaged",
+      details: { path: label },
+      cause,
+    });
+  }
+  if (model.graph === undefined) {
+    throw new HooklineError("MODEL_EMPTY", {
+      message: `cannot read "${label}": the ModelProto holds no graph`,
+      fix: "give a complete ONNX model",
+      details: { path: label },
+    });
+  }
+  return model;
+}
+
+/**
+ * Where a tensor's elements lie outside the skeleton, or null when they are inline.
+ *
+ * @throws {HooklineError} MODEL_MALFORMED when the reference has no location or impossible numbers.
+ */
+export function externalReferenceOf(tensor: TensorProto): ExternalReference | null {
+  if (tensor.dataLocation !== 1) return null;
+  let location: string | null = null;
+  let byteOffset = 0;
+  let byteLength: number | null = null;
+  for (const entry of tensor.externalData) {
+    if (entry.key === "location") location = entry.value;
+    else if (entry.key === "offset") byteOffset = countOf(tensor, "offset", entry.value);
+    else if (entry.key === "length") byteLength = countOf(tensor, "length", entry.value);
+  }
+  if (location === null || location === "") {
+    throw referenceError(tensor, "names no location");
+  }
+  return { location, byteOffset, byteLength };
+}
+
+function countOf(tensor: TensorProto, key: string, text: string): number {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(value)) {
+    throw referenceError(tensor, `has the ${key} "${text.slice(0, 40)}"`);
+  }
+  return value;
+}
+
+function referenceError(tensor: TensorProto, what: string): HooklineError {
+  return new HooklineError("MODEL_MALFORMED", {
+    message: `cannot use the external data of tensor "${tensor.name}": it ${what}`,
+    fix: "save the model again with complete external data entries",
+    details: { tensor: tensor.name },
+  });
+}
+
+/** True when a reference points into the model's own bytes. */
+export function isSelfReference(reference: ExternalReference): boolean {
+  return reference.location === SELF_LOCATION;
+}
