@@ -37,7 +37,8 @@ export interface GraphNode {
   readonly proto: NodeProto;
 }
 
-const RANDOM_OPERATORS: ReadonlySet<string> = new Set([
+/** Operators whose outputs differ from run to run. */
+export const RANDOM_OPERATORS: ReadonlySet<string> = new Set([
   "Bernoulli",
   "Multinomial",
   "RandomNormal",

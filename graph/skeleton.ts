@@ -1,8 +1,10 @@
 // A skeleton is a model's structure with the knowledge of where its weights lie. It is what every
 // later stage works on: modules are found in it, sub-models are cut from it. It never holds a large
 // weight. Invariant: every tensor in it is either small and inline, or a reference with offset and
-// length, into the model's own bytes (SELF_LOCATION) or into an external file that the model names.
+// length into the model's own file or an external one, or (for a model given as bytes) a view of those
+// bytes.
 
+import { realpathSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -10,10 +12,11 @@ import { type ModelProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { fileSource, memorySource } from "./byte_source.ts";
 import { SELF_LOCATION, skimModel } from "./skim.ts";
+import { walkTensors } from "./walk_tensors.ts";
 
-/** Where the bytes lie that a skeleton's SELF_LOCATION references point into. */
+/** Where a model came from. `path` is absolute and as given, `realPath` follows symbolic links. */
 export type SkeletonOrigin =
-  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "file"; readonly path: string; readonly realPath: string }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array };
 
 /** A model's structure without its weights. */
@@ -28,15 +31,15 @@ export interface Skeleton {
   readonly fileByteLength: number;
   /** Bytes of weights that the skeleton refers to in the model's own bytes. */
   readonly elidedByteLength: number;
-  /** Encoded ModelProto of the skeleton. */
-  readonly bytes: Uint8Array;
+  /** Bytes of the structure that was read. */
+  readonly structureByteLength: number;
   /** Decoded ModelProto of the skeleton; treat as read-only. */
   readonly model: ModelProto;
 }
 
 /** Where a tensor's elements lie outside the skeleton. */
 export interface ExternalReference {
-  /** SELF_LOCATION or a path relative to the weight folder. */
+  /** A path relative to the weight folder. */
   readonly location: string;
   readonly byteOffset: number;
   /** Null when the model does not say: then to the end of the file, as ONNX has it. */
@@ -62,28 +65,56 @@ export function readSkeleton(
   if (model instanceof Uint8Array) {
     using source = memorySource(model);
     const skim = skimModel(source);
+    const decoded = decode(skim.bytes, "bytes");
+    resolveSelfReferences(decoded, { kind: "bytes", bytes: model });
     return Object.freeze({
       label: "bytes",
       origin: { kind: "bytes" as const, bytes: model },
       weightFolder: options.weightFolder === undefined ? null : resolve(options.weightFolder),
       fileByteLength: model.byteLength,
       elidedByteLength: skim.elidedByteLength,
-      bytes: skim.bytes,
-      model: decode(skim.bytes, "bytes"),
+      structureByteLength: skim.bytes.byteLength,
+      model: decoded,
     });
   }
   const path = resolve(model instanceof URL ? fileURLToPath(model) : model);
   using source = fileSource(path);
   const skim = skimModel(source);
+  const origin = { kind: "file" as const, path, realPath: realpathSync(path) };
+  const decoded = decode(skim.bytes, path);
+  resolveSelfReferences(decoded, origin);
   return Object.freeze({
     label: basename(path),
-    origin: { kind: "file" as const, path },
-    weightFolder: dirname(path),
+    origin,
+    weightFolder: dirname(origin.realPath),
     fileByteLength: source.byteLength,
     elidedByteLength: skim.elidedByteLength,
-    bytes: skim.bytes,
-    model: decode(skim.bytes, path),
+    structureByteLength: skim.bytes.byteLength,
+    model: decoded,
   });
+}
+
+// References into the model itself get the file's own name (ONNX Runtime opens it from the weight
+// folder; a symbolic link would be refused, so it is the real file's name), or become views of the
+// bytes that the model was given as.
+function resolveSelfReferences(model: ModelProto, origin: SkeletonOrigin): void {
+  for (const tensor of walkTensors(model)) {
+    const reference = externalReferenceOf(tensor);
+    if (reference === null || reference.location !== SELF_LOCATION) continue;
+    if (origin.kind === "file") {
+      for (const entry of tensor.externalData) {
+        if (entry.key === "location") entry.value = basename(origin.realPath);
+      }
+      continue;
+    }
+    const { byteOffset, byteLength } = reference;
+    tensor.rawData = origin.bytes.subarray(
+      byteOffset,
+      byteOffset + (byteLength ?? 0),
+    ) as typeof tensor.rawData;
+    tensor.dataLocation = 0;
+    tensor.externalData = [];
+  }
 }
 
 function decode(bytes: Uint8Array, label: string): ModelProto {
@@ -143,9 +174,4 @@ function referenceError(tensor: TensorProto, what: string): HooklineError {
     fix: "save the model again with complete external data entries",
     details: { tensor: tensor.name },
   });
-}
-
-/** True when a reference points into the model's own bytes. */
-export function isSelfReference(reference: ExternalReference): boolean {
-  return reference.location === SELF_LOCATION;
 }

@@ -23,7 +23,10 @@ export function importVisitor(visit: (site: ImportSite) => void): Deno.lint.Lint
     ExportNamedDeclaration: (node) => literal(node.source, false),
     ExportAllDeclaration: (node) => literal(node.source, false),
     ImportExpression: (node) => literal(node.source, true),
-    TSImportType: (node) => literal(node.argument, false),
+    TSImportType: (node) => {
+      const argument = node.argument as Deno.lint.Node;
+      literal(argument.type === "TSLiteralType" ? argument.literal : argument, false);
+    },
     TSExternalModuleReference: (node) => literal(node.expression, false),
     CallExpression(node) {
       if (node.callee.type === "Identifier" && node.callee.name === "require") {

@@ -6,6 +6,7 @@ import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
   TensorProto_DataLocation,
+  TypeProtoSchema,
   type ValueInfoProtoSchema,
 } from "onnx-buf";
 import { type DType, dtypeInfo } from "../../tensor/dtype.ts";
@@ -43,6 +44,8 @@ export interface ModelDeclaration {
   readonly outputs: readonly ValueDeclaration[];
   readonly nodes: readonly NodeDeclaration[];
   readonly weights?: readonly WeightDeclaration[];
+  /** Version of the default operator set; 20 when left out. */
+  readonly opset?: number;
 }
 
 function onnxType(dtype: DType): number {
@@ -76,11 +79,11 @@ function valueInfo(
   };
 }
 
-/** The bytes of a model: opset 20, IR version 10. */
+/** The bytes of a model, IR version 10. */
 export function buildModel(declared: ModelDeclaration): Uint8Array<ArrayBuffer> {
   const model = create(ModelProtoSchema, {
     irVersion: 10n,
-    opsetImport: [{ domain: "", version: 20n }],
+    opsetImport: [{ domain: "", version: BigInt(declared.opset ?? 20) }],
     graph: {
       name: "tiny",
       input: declared.inputs.map(valueInfo),
@@ -130,4 +133,32 @@ export function identityModel(
     outputs: [{ name: "y", dtype, shape }],
     nodes: [{ op: "Identity", inputs: ["x"], outputs: ["y"] }],
   });
+}
+
+/** `items = [x, x]`, a sequence, and `y = x`. */
+export function sequenceOutputModel(): Uint8Array<ArrayBuffer> {
+  const x = valueInfo({ name: "x", dtype: "float32", shape: [1] });
+  const tensorType = create(TypeProtoSchema, x.type as never);
+  const model = create(ModelProtoSchema, {
+    irVersion: 10n,
+    opsetImport: [{ domain: "", version: 20n }],
+    graph: {
+      name: "tiny",
+      input: [x],
+      output: [
+        {
+          name: "items",
+          type: {
+            value: { case: "sequenceType", value: { elemType: tensorType } },
+          },
+        },
+        valueInfo({ name: "y", dtype: "float32", shape: [1] }),
+      ],
+      node: [
+        { opType: "SequenceConstruct", input: ["x", "x"], output: ["items"] },
+        { opType: "Identity", input: ["x"], output: ["y"] },
+      ],
+    },
+  });
+  return new Uint8Array(toBinary(ModelProtoSchema, model));
 }

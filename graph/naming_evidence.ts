@@ -1,0 +1,270 @@
+// Names every live node of a model: which module it lies in, what says so, and which use of the
+// module's scope it belongs to. Each exporter's dialect has a file of its own; this one orders the
+// evidence (the first that answers wins) and fills the gaps from the neighbours in the data flow. It
+// knows nodes and names; modules, boundaries and calls are made from its answer in module_tree.
+
+import type { ModelProto, NodeProto } from "onnx-buf";
+import type { FunctionFrame } from "./function_frame.ts";
+import { functionPlaces } from "./function_names.ts";
+import type { EvidenceKind } from "./graph_module.ts";
+import { metadataPlaces } from "./metadata_names.ts";
+import type { GraphNode, ModelGraph } from "./model_graph.ts";
+import { commonAncestor, pathAndAncestors, pathDepth } from "./module_path.ts";
+import { ParameterNames } from "./parameter_names.ts";
+import { alignScopes, type ScopeUse } from "./scope_alignment.ts";
+import { isSlashDialect, slashScope } from "./slash_names.ts";
+import { isTensorFlowDialect, tensorFlowPath } from "./tensorflow_names.ts";
+
+/** Where a live node lies. */
+export interface NodePlace {
+  /** The path of the innermost module. */
+  readonly path: string;
+  /** What says so; null for a node placed by its neighbours alone. */
+  readonly evidence: EvidenceKind | null;
+  /**
+   * Nodes of one module with the same number belong to the same call, with different numbers to
+   * different calls, in their order; null when the names tell nothing.
+   */
+  readonly call: number | null;
+}
+
+/** What the names of a model say. */
+export interface Naming {
+  /** The place of every live node of every level. */
+  readonly places: ReadonlyMap<GraphNode, NodePlace>;
+  /** Modules that the names show to be called; a path of this model that is missing is a container. */
+  readonly calledPaths: ReadonlySet<string>;
+  readonly classNames: ReadonlyMap<string, string>;
+  /** Modules whose name or number of calls rests on a guess. */
+  readonly ambiguousPaths: ReadonlySet<string>;
+}
+
+/** What {@linkcode nameNodes} works on. */
+export interface NamingOptions {
+  readonly model: ModelProto;
+  /** For each inlined node the calls that it came from, outermost first. */
+  readonly frames: ReadonlyMap<NodeProto, readonly FunctionFrame[]>;
+}
+
+/** What one dialect says of one node. */
+export interface DialectPlace extends NodePlace {
+  readonly evidence: EvidenceKind;
+  /** Paths that the node's name shows to have been called. */
+  readonly calledPaths: readonly string[];
+  /** Classes of paths, where the dialect has them. */
+  readonly classNames?: readonly (readonly [path: string, className: string])[];
+  readonly isAmbiguous?: boolean;
+}
+
+/** A level of the model: the top graph or a body. */
+export interface NamedLevel {
+  readonly graph: ModelGraph;
+  /** The node whose body the level is; null at the top. */
+  readonly owner: GraphNode | null;
+}
+
+/** All levels of a model, each after the node that holds it, outer ones first. */
+export function modelLevels(graph: ModelGraph, owner: GraphNode | null = null): NamedLevel[] {
+  const found: NamedLevel[] = [{ graph, owner }];
+  for (const node of graph.nodes) {
+    for (const body of node.bodies) found.push(...modelLevels(body.graph, node));
+  }
+  return found;
+}
+
+/** Names every live node of a model. */
+export function nameNodes(graph: ModelGraph, options: NamingOptions): Naming {
+  const levels = modelLevels(graph);
+  const graphs = levels.map((level) => level.graph);
+  const isPaddle = graph.nodes.some((node) => node.name.startsWith("p2o."));
+  const parameters = new ParameterNames(graphs, isPaddle);
+  const dialects = [
+    metadataPlaces(graphs, parameters),
+    functionPlaces(graphs, options.frames, parameters),
+    slashPlaces(graphs, parameters),
+    tensorFlowPlaces(graphs, options.model),
+    parameterPlaces(graphs, parameters, isPaddle),
+  ];
+  const known = new Map<GraphNode, DialectPlace>();
+  const calledPaths = new Set<string>([""]);
+  const classNames = new Map<string, string>();
+  const ambiguousPaths = new Set<string>();
+  const parameterPaths = new Set<string>();
+  for (const level of graphs) {
+    for (const node of level.nodes) {
+      if (node.isConstant) continue;
+      const place = firstPlace(dialects, node);
+      if (place === undefined) continue;
+      known.set(node, place);
+      if (place.evidence === "parameterNames") parameterPaths.add(place.path);
+      for (const path of place.calledPaths) calledPaths.add(path);
+      for (const [path, className] of place.classNames ?? []) {
+        if (!classNames.has(path)) classNames.set(path, className);
+      }
+      if (place.isAmbiguous === true) ambiguousPaths.add(place.path);
+    }
+  }
+  const hasScopes = [...known.values()].some((place) => place.evidence !== "parameterNames");
+  for (const path of parameterPaths) {
+    // Without scopes nothing tells a container from a module: all are taken to be called.
+    for (const ancestor of hasScopes ? [path] : pathAndAncestors(path)) calledPaths.add(ancestor);
+  }
+  const places = new Map<GraphNode, NodePlace>(known);
+  for (const level of levels) fillFromNeighbours(level, places);
+  return { places, calledPaths, classNames, ambiguousPaths };
+}
+
+type Dialect = ReadonlyMap<GraphNode, DialectPlace>;
+
+function firstPlace(dialects: readonly Dialect[], node: GraphNode): DialectPlace | undefined {
+  for (const dialect of dialects) {
+    const place = dialect.get(node);
+    if (place !== undefined) return place;
+  }
+  return undefined;
+}
+
+function slashPlaces(graphs: readonly ModelGraph[], parameters: ParameterNames): Dialect {
+  const places = new Map<GraphNode, DialectPlace>();
+  if (!graphs.some((graph) => isSlashDialect(graph))) return places;
+  const uses = new Map<string, ScopeUse & { votes: string[] }>();
+  const scopes: { node: GraphNode; scope: string; evidence: EvidenceKind }[] = [];
+  let position = 0;
+  for (const graph of graphs) {
+    for (const node of graph.nodes) {
+      position++;
+      const found = slashScope(node);
+      if (found === null) continue;
+      let use = uses.get(found.scope);
+      if (use === undefined) {
+        uses.set(found.scope, use = { scope: found.scope, votes: [], position });
+      }
+      if (node.isConstant) continue;
+      for (const vote of parameters.votesOf(node)) {
+        if (!use.votes.includes(vote)) use.votes.push(vote);
+      }
+      scopes.push({ node, ...found });
+    }
+  }
+  const aligned = alignScopes([...uses.values()], parameters);
+  for (const { node, scope, evidence } of scopes) {
+    const found = aligned.get(scope);
+    if (found === undefined) continue;
+    places.set(node, {
+      path: found.path,
+      evidence,
+      call: found.use,
+      calledPaths: found.calledPaths,
+      isAmbiguous: found.isAmbiguous,
+    });
+  }
+  return places;
+}
+
+function tensorFlowPlaces(graphs: readonly ModelGraph[], model: ModelProto): Dialect {
+  const places = new Map<GraphNode, DialectPlace>();
+  if (!isTensorFlowDialect(graphs, model.producerName)) return places;
+  let liveCount = 0;
+  const paths = new Set<string>();
+  for (const graph of graphs) {
+    for (const node of graph.nodes) {
+      if (node.isConstant) continue;
+      liveCount++;
+      const path = tensorFlowPath(node);
+      if (path === null) continue;
+      for (const ancestor of pathAndAncestors(path)) paths.add(ancestor);
+      places.set(node, {
+        path,
+        evidence: "nodeNames",
+        call: null,
+        calledPaths: pathAndAncestors(path),
+      });
+    }
+  }
+  // Names glued together by a converter nest deeper than there are nodes to nest: they are noise.
+  return paths.size > liveCount ? new Map() : places;
+}
+
+function parameterPlaces(
+  graphs: readonly ModelGraph[],
+  parameters: ParameterNames,
+  isPaddle: boolean,
+): Dialect {
+  const places = new Map<GraphNode, DialectPlace>();
+  for (const graph of graphs) {
+    for (const node of graph.nodes) {
+      if (node.isConstant) continue;
+      const [path, second] = parameters.votesOf(node);
+      if (path === undefined || second !== undefined) continue;
+      places.set(node, {
+        path,
+        evidence: "parameterNames",
+        call: null,
+        calledPaths: isPaddle ? pathAndAncestors(path) : [],
+      });
+    }
+  }
+  return places;
+}
+
+/**
+ * Places what nothing names: in the deepest module that holds both a known node before it and a known
+ * node after it in the data flow. What has only one side lies in the root, in a body with its owner.
+ */
+function fillFromNeighbours(level: NamedLevel, places: Map<GraphNode, NodePlace>): void {
+  const { graph, owner } = level;
+  const base = owner === null ? "" : places.get(owner)?.path ?? "";
+  const unknown = graph.nodes.filter((node) => !node.isConstant && !places.has(node));
+  if (unknown.length === 0) return;
+  const before = new Map<GraphNode, string>();
+  for (const node of unknown) {
+    const path = nearestBefore(graph, node, places, before);
+    if (path !== null) before.set(node, path);
+  }
+  const after = new Map<GraphNode, string>();
+  for (const node of unknown.toReversed()) {
+    const path = nearestAfter(graph, node, places, after);
+    if (path !== null) after.set(node, path);
+  }
+  for (const node of unknown) {
+    const from = before.get(node);
+    const to = after.get(node);
+    const path = from === undefined || to === undefined ? base : commonAncestor(from, to);
+    const isBelow = pathDepth(path) >= pathDepth(base);
+    places.set(node, { path: isBelow ? path : base, evidence: null, call: null });
+  }
+}
+
+function nearestBefore(
+  graph: ModelGraph,
+  node: GraphNode,
+  places: ReadonlyMap<GraphNode, NodePlace>,
+  unknown: ReadonlyMap<GraphNode, string>,
+): string | null {
+  let best: string | null = null;
+  for (const value of [...node.inputs, ...node.captures]) {
+    const producer = graph.nodes[graph.producerOf(value) ?? -1];
+    if (producer === undefined || producer.isConstant) continue;
+    const path = places.get(producer)?.path ?? unknown.get(producer);
+    if (path !== undefined && (best === null || pathDepth(path) > pathDepth(best))) best = path;
+  }
+  return best;
+}
+
+function nearestAfter(
+  graph: ModelGraph,
+  node: GraphNode,
+  places: ReadonlyMap<GraphNode, NodePlace>,
+  unknown: ReadonlyMap<GraphNode, string>,
+): string | null {
+  let best: string | null = null;
+  for (const value of node.outputs) {
+    if (value === "") continue;
+    for (const index of graph.consumersOf(value)) {
+      const consumer = graph.nodes[index] as GraphNode;
+      const path = places.get(consumer)?.path ?? unknown.get(consumer);
+      if (path !== undefined && (best === null || pathDepth(path) > pathDepth(best))) best = path;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,230 @@
+// Writes models that ONNX Runtime can open: the whole graph with more outputs (taps), or a part of it
+// (cuts). Weights stay references into the original file, so a sub-model is small whatever it uses.
+// It knows no session: value types at a cut are given, not inferred here.
+//
+// Invariant: a part computes exactly what its nodes compute in the whole. Constants are copied into
+// every part that uses them; an initializer that is also a graph input stays listed as input, or ONNX
+// Runtime would treat it as constant, pre-pack it and round differently.
+
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  type GraphProto,
+  GraphProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "onnx-buf";
+import { internalError } from "../errors/hookline_error.ts";
+import { type DType, dtypeInfo } from "../tensor/dtype.ts";
+import { copyMessage } from "./copy_message.ts";
+import { functionKey } from "./inline_functions.ts";
+import type { ModelGraph } from "./model_graph.ts";
+import { externalReferenceOf } from "./skeleton.ts";
+import { graphTensors } from "./walk_tensors.ts";
+
+/** The type of a value at a cut. */
+export interface ValueType {
+  readonly dtype: DType;
+  /** Sizes, names of symbolic sizes, or null where unknown; null as a whole when the rank is unknown. */
+  readonly shape: readonly (number | string | null)[] | null;
+}
+
+/** A part of a model: which nodes, what is fed, what comes out. */
+export interface PartRequest {
+  /** Indices of live nodes, ascending. */
+  readonly nodes: readonly number[];
+  /** Values that are fed, with their types. */
+  readonly inputs: ReadonlyMap<string, ValueType>;
+  /** Values that come out: computed by the nodes, or constant. */
+  readonly outputs: readonly string[];
+}
+
+/** The encoded whole model, with `taps` as further outputs. A tap that is an output already is not repeated. */
+export function encodeTapped(model: ModelProto, taps: readonly string[]): Uint8Array<ArrayBuffer> {
+  const graph = model.graph as GraphProto;
+  const known = new Set(graph.output.map((output) => output.name));
+  const output = [...graph.output];
+  for (const tap of taps) {
+    if (known.has(tap)) continue;
+    known.add(tap);
+    output.push(nameOnly(tap));
+  }
+  const node = graph.node.map(withoutMetadata);
+  return encode(
+    model,
+    copyMessage(GraphProtoSchema, graph, { node, output, metadataProps: [], docString: "" }),
+  );
+}
+
+/** An encoded part of a model. */
+export interface EncodedPart {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Bytes of weights that the part refers to outside itself. */
+  readonly weightByteLength: number;
+}
+
+/** Encodes a part of a model. */
+export function encodePart(
+  model: ModelProto,
+  graph: ModelGraph,
+  request: PartRequest,
+): EncodedPart {
+  const closure = closeOverConstants(graph, request);
+  const node = closure.nodes.map((index) =>
+    withoutMetadata((graph.nodes[index] as { proto: NodeProto }).proto)
+  );
+  const input: ValueInfoProto[] = [];
+  for (const [name, type] of request.inputs) input.push(encodeValueInfo(name, type));
+  const initializer: TensorProto[] = [];
+  for (const name of closure.initializers) {
+    const tensor = graph.initializers.get(name);
+    if (tensor === undefined) throw internalError(`constant "${name}" has no initializer`);
+    initializer.push(tensor);
+    const declared = graph.proto.input.find((candidate) => candidate.name === name);
+    if (declared !== undefined) input.push(declared);
+  }
+  const part = create(GraphProtoSchema, {
+    name: graph.proto.name === "" ? "part" : graph.proto.name,
+    node,
+    input,
+    output: request.outputs.map(nameOnly),
+    initializer,
+    sparseInitializer: graph.proto.sparseInitializer.filter((sparse) =>
+      closure.sparse.has(sparse.values?.name ?? "")
+    ),
+    quantizationAnnotation: graph.proto.quantizationAnnotation.filter((entry) =>
+      closure.used.has(entry.tensorName)
+    ),
+  });
+  let weightByteLength = 0;
+  for (const tensor of graphTensors(part)) {
+    weightByteLength += externalReferenceOf(tensor)?.byteLength ?? 0;
+  }
+  return { bytes: encode(model, part), weightByteLength };
+}
+
+interface Closure {
+  /** Live nodes and the constant nodes they need, ascending. */
+  readonly nodes: readonly number[];
+  readonly initializers: readonly string[];
+  readonly sparse: ReadonlySet<string>;
+  readonly used: ReadonlySet<string>;
+}
+
+function closeOverConstants(graph: ModelGraph, request: PartRequest): Closure {
+  const nodes = new Set(request.nodes);
+  const initializers = new Set<string>();
+  const sparse = new Set<string>();
+  const used = new Set<string>();
+  const waiting: string[] = [...request.outputs];
+  for (const index of request.nodes) waiting.push(...usesOf(graph, index));
+  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
+    if (used.has(value)) continue;
+    used.add(value);
+    if (request.inputs.has(value)) continue;
+    const producer = graph.producerOf(value);
+    if (producer !== undefined) {
+      if (nodes.has(producer)) continue;
+      if (!(graph.nodes[producer]?.isConstant ?? false)) {
+        throw internalError(`value "${value}" is neither fed to the part nor computed in it`);
+      }
+      nodes.add(producer);
+      waiting.push(...usesOf(graph, producer));
+    } else if (graph.isSparseInitializer(value)) sparse.add(value);
+    else initializers.add(value);
+  }
+  // File order keeps the encoding independent of the order in which values were found.
+  const ordered = [...graph.initializers.keys()].filter((name) => initializers.has(name));
+  if (ordered.length !== initializers.size) {
+    throw internalError(
+      `the part uses values that nothing produces: ${[...initializers].slice(0, 3).join(", ")}`,
+    );
+  }
+  return {
+    nodes: [...nodes].sort((left, right) => left - right),
+    initializers: ordered,
+    sparse,
+    used,
+  };
+}
+
+/** Values that a node reads, bodies included. */
+export function usesOf(graph: ModelGraph, index: number): readonly string[] {
+  const node = graph.nodes[index];
+  if (node === undefined) return [];
+  const inputs = node.inputs.includes("")
+    ? node.inputs.filter((value) => value !== "")
+    : node.inputs;
+  return node.captures.length === 0 ? inputs : [...inputs, ...node.captures];
+}
+
+function encode(model: ModelProto, graph: GraphProto): Uint8Array<ArrayBuffer> {
+  const functions = model.functions.length === 0 ? [] : functionsUsed(model, graph);
+  const bytes = toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, {
+      irVersion: model.irVersion,
+      opsetImport: model.opsetImport,
+      graph,
+      functions,
+    }),
+  );
+  return bytes as Uint8Array<ArrayBuffer>;
+}
+
+function functionsUsed(model: ModelProto, graph: GraphProto): ModelProto["functions"] {
+  const byKey = new Map(
+    model.functions.map((
+      definition,
+    ) => [functionKey(definition.domain, definition.name, definition.overload), definition]),
+  );
+  const used = new Set<string>();
+  const visit = (node: NodeProto): void => {
+    const key = functionKey(node.domain, node.opType, node.overload);
+    const definition = byKey.get(key);
+    if (definition !== undefined && !used.has(key)) {
+      used.add(key);
+      definition.node.forEach(visit);
+    }
+    for (const attribute of node.attribute) {
+      attribute.g?.node.forEach(visit);
+      for (const body of attribute.graphs) body.node.forEach(visit);
+    }
+  };
+  graph.node.forEach(visit);
+  return model.functions.filter((definition) =>
+    used.has(functionKey(definition.domain, definition.name, definition.overload))
+  );
+}
+
+function withoutMetadata(node: NodeProto): NodeProto {
+  if (node.metadataProps.length === 0 && node.docString === "") return node;
+  return copyMessage(NodeProtoSchema, node, { metadataProps: [], docString: "" });
+}
+
+function nameOnly(name: string): ValueInfoProto {
+  return create(ValueInfoProtoSchema, { name });
+}
+
+function encodeValueInfo(name: string, type: ValueType): ValueInfoProto {
+  const elemType = dtypeInfo(type.dtype)?.onnxType ?? 0;
+  const shape = type.shape === null ? {} : {
+    shape: {
+      dim: type.shape.map((size) =>
+        typeof size === "number"
+          ? { value: { case: "dimValue" as const, value: BigInt(size) } }
+          : typeof size === "string"
+          ? { value: { case: "dimParam" as const, value: size } }
+          : {}
+      ),
+    },
+  };
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: "tensorType", value: { elemType, ...shape } } },
+  });
+}

@@ -1,0 +1,80 @@
+/**
+ * Hookline brings PyTorch-style forward hooks to ONNX models: an unmodified `.onnx` file becomes a tree
+ * of named modules, hooks observe, edit or replace them, and a planner runs the model on ONNX Runtime in
+ * the cheapest way that the hooks allow.
+ *
+ * @example
+ * ```ts
+ * import { openModel } from "@hookline/hookline";
+ * await using model = await openModel("bert.onnx");
+ * for (const module of model.modules.slice(0, 5)) console.log(module.path, module.className);
+ * ```
+ *
+ * @module
+ */
+
+export { ERROR_CODES, type ErrorCode } from "./errors/codes.ts";
+export {
+  type ErrorDetail,
+  HooklineError,
+  type HooklineErrorInit,
+} from "./errors/hookline_error.ts";
+export type {
+  EvidenceCounts,
+  EvidenceKind,
+  GraphModule,
+  ModuleCall,
+  ModuleTree,
+} from "./graph/graph_module.ts";
+export type { ModuleSelector } from "./graph/selector.ts";
+export {
+  type ExternalReference,
+  readSkeleton,
+  type ReadSkeletonOptions,
+  type Skeleton,
+  type SkeletonOrigin,
+} from "./graph/skeleton.ts";
+export type { ModuleBoundary } from "./graph/user_boundaries.ts";
+export { currentContext, currentStep, traceStep, withContext } from "./hooks/forward_context.ts";
+export { HookHandle } from "./hooks/hook_handle.ts";
+export { HookRegistry } from "./hooks/hook_registry.ts";
+export {
+  type ForwardCall,
+  type HookAccess,
+  type HookPhase,
+  ModelHook,
+  type ModuleFacts,
+  type OriginalForward,
+  type PhaseResult,
+} from "./hooks/model_hook.ts";
+export { StateManager, type StateManagerOptions } from "./hooks/state_manager.ts";
+export { Model, type PlanOptions, type RunOptions } from "./pipeline/model.ts";
+export type { ModelSource, ModuleBoundaries } from "./pipeline/model_structure.ts";
+export { openModel, type OpenOptions } from "./pipeline/open_model.ts";
+export {
+  definePipeline,
+  Pipeline,
+  type PipelineDefinition,
+  type PipelineModel,
+  type PipelineRecipe,
+} from "./pipeline/pipeline.ts";
+export type {
+  EventStep,
+  ModuleStep,
+  Plan,
+  PlanKind,
+  PlanStep,
+  SegmentStep,
+} from "./pipeline/plan.ts";
+export type { PlanDocument } from "./pipeline/planner.ts";
+export type { Plugin, PluginContext } from "./pipeline/plugin.ts";
+export { type DType } from "./tensor/dtype.ts";
+export {
+  copyTensor,
+  elementCount,
+  float32,
+  type Tensor,
+  tensor,
+  type TensorData,
+  type TensorMap,
+} from "./tensor/tensor.ts";

@@ -1,0 +1,166 @@
+// A plan with its sessions. It encodes each segment once, leases the sessions while it is active or a
+// run uses it, and gives them back to the pool otherwise, where they stay open as long as the byte
+// budget allows: going back to an earlier plan then costs nothing.
+
+import { createHash } from "node:crypto";
+import { encodePart } from "../graph/sub_model.ts";
+import { internalError } from "../errors/hookline_error.ts";
+import type {
+  Engine,
+  EngineSession,
+  OptimizationLevel,
+  SessionSource,
+} from "../sessions/engine.ts";
+import type { ProviderName } from "../sessions/providers/descriptor.ts";
+import type { ModelStructure } from "./model_structure.ts";
+import { type Plan, segmentsOf, type SegmentStep } from "./plan.ts";
+import type { SessionLease, SessionPool } from "./session_pool.ts";
+import type { ValueTypes } from "./value_types.ts";
+
+/** What all plans of one model share. */
+export interface PlanHost {
+  readonly structure: ModelStructure;
+  readonly engine: Engine;
+  readonly provider: ProviderName;
+  readonly optimization: OptimizationLevel;
+  /** Threads per session: one number for all, because another number can change bits. */
+  readonly threads: number;
+  readonly pool: SessionPool;
+  readonly types: ValueTypes;
+}
+
+interface EncodedSegment {
+  readonly key: string;
+  readonly source: SessionSource;
+  readonly label: string;
+  /** Weight and model bytes, the measure of what an idle session costs. */
+  readonly byteLength: number;
+}
+
+/** A plan that can run. */
+export class CompiledPlan {
+  readonly plan: Plan;
+  /** The whole plan's session while it is open, for the short way. */
+  whole: EngineSession | null = null;
+  readonly #host: PlanHost;
+  #encoded: readonly EncodedSegment[] | null = null;
+  #leases: Promise<readonly SessionLease[]> | null = null;
+  #sessions: readonly EngineSession[] = [];
+  #users = 0;
+
+  constructor(plan: Plan, host: PlanHost) {
+    this.plan = plan;
+    this.#host = host;
+  }
+
+  /** The session of a segment; the plan is held. */
+  session(segment: SegmentStep): EngineSession {
+    const session = this.#sessions[segment.index];
+    if (session === undefined) throw internalError(`segment ${segment.index} has no session`);
+    return session;
+  }
+
+  /** Opens the sessions and keeps them until the matching {@linkcode release}. */
+  async hold(): Promise<void> {
+    this.#users++;
+    try {
+      this.#leases ??= this.#open();
+      const leases = await this.#leases;
+      this.#sessions = leases.map((lease) => lease.session);
+      if (this.plan.kind === "whole") this.whole = this.#sessions[0] ?? null;
+    } catch (error) {
+      this.#leases = null;
+      this.#users--;
+      throw error;
+    }
+  }
+
+  /** Ends one hold; after the last one the sessions go back to the pool. */
+  async release(): Promise<void> {
+    if (--this.#users > 0) return;
+    const leases = this.#leases;
+    this.#leases = null;
+    this.#sessions = [];
+    this.whole = null;
+    if (leases === null) return;
+    for (const lease of await leases) await lease.release();
+  }
+
+  async #open(): Promise<readonly SessionLease[]> {
+    this.#encoded ??= await this.#encode();
+    const leases: SessionLease[] = [];
+    try {
+      for (const segment of this.#encoded) leases.push(await this.#lease(segment));
+    } catch (error) {
+      for (const lease of leases) await lease.release();
+      throw error;
+    }
+    return leases;
+  }
+
+  #lease(segment: EncodedSegment): Promise<SessionLease> {
+    const { pool, engine, provider, optimization, threads } = this.#host;
+    return pool.lease(segment.key, segment.byteLength, () =>
+      engine.open(segment.source, {
+        provider,
+        optimization,
+        threads,
+        prepacking: true,
+        label: segment.label,
+      }));
+  }
+
+  async #encode(): Promise<readonly EncodedSegment[]> {
+    const { structure } = this.#host;
+    const { skeleton } = structure;
+    if (this.plan.kind === "whole") {
+      return [{
+        key: "whole",
+        source: structure.wholeSource,
+        label: skeleton.label,
+        byteLength: skeleton.fileByteLength,
+      }];
+    }
+    const segments = segmentsOf(this.plan.steps);
+    const fed = new Set(segments.flatMap((segment) => segment.isWhole ? [] : segment.inputs));
+    const types = await this.#host.types.require([...fed]);
+    return segments.map((segment) => {
+      if (segment.isWhole) {
+        return this.#encodedSegment(
+          segment,
+          structure.tappedSource(segment.taps),
+          skeleton.fileByteLength,
+        );
+      }
+      const inputs = new Map(
+        segment.inputs.map((value) => [value, types.get(value) ?? missingType(value)]),
+      );
+      const part = encodePart(structure.proto, structure.graph, {
+        nodes: segment.nodes,
+        inputs,
+        outputs: segment.outputs,
+      });
+      return this.#encodedSegment(
+        segment,
+        { kind: "bytes", bytes: part.bytes, weightFolder: structure.weightFolder },
+        part.bytes.byteLength + part.weightByteLength,
+      );
+    });
+  }
+
+  #encodedSegment(segment: SegmentStep, source: SessionSource, byteLength: number): EncodedSegment {
+    const hash = createHash("sha256");
+    if (source.kind === "bytes") hash.update(source.bytes);
+    else hash.update(source.path);
+    return {
+      key: hash.digest("hex"),
+      source,
+      label: `${this.#host.structure.skeleton.label}, segment ${segment.index}`,
+      byteLength,
+    };
+  }
+}
+
+function missingType(value: string): never {
+  throw internalError(`value "${value}" crosses a cut without a type`);
+}

@@ -1,0 +1,56 @@
+// A plan in words for people: one line says what runs, the following lines why.
+
+import type { PlanDocument } from "./planner.ts";
+
+/** Facts about the model that a plan does not hold. */
+export interface ExplainContext {
+  readonly engine: string;
+  /** Why this provider was chosen. */
+  readonly provider: string;
+}
+
+/** The text of `model.explain()`. */
+export function explainPlan(document: PlanDocument, context: ExplainContext): string {
+  const lines = [headline(document)];
+  for (const reason of document.because) lines.push(`  ${reason}`);
+  if (document.plan === "split") {
+    document.segments.forEach((segment, index) => {
+      const where = segment.modules.length === 0 ? `${segment.nodes} nodes` : list(segment.modules);
+      lines.push(
+        `  segment ${index}: ${where}${
+          segment.taps.length > 0 ? `, ${segment.taps.length} taps` : ""
+        }`,
+      );
+    });
+  }
+  for (const [module, hooks] of Object.entries(document.order)) {
+    if (hooks.length > 1) {
+      lines.push(`  order at ${module === "" ? "the whole model" : module}: ${hooks.join(", ")}`);
+    }
+  }
+  lines.push(`engine ${context.engine}; ${context.provider}`);
+  lines.push(`plan ${document.planHash.slice(0, 12)}`);
+  return lines.join("\n");
+}
+
+function headline(document: PlanDocument): string {
+  switch (document.plan) {
+    case "whole":
+      return "whole: no hooks, the file runs untouched in one session";
+    case "tapped": {
+      const taps = document.segments.reduce((sum, segment) => sum + segment.taps.length, 0);
+      return `tapped: one session with ${taps} further ${taps === 1 ? "output" : "outputs"}`;
+    }
+    case "split":
+      return `split: ${document.segments.length} ${
+        document.segments.length === 1 ? "segment" : "segments"
+      }`;
+  }
+}
+
+function list(modules: readonly string[]): string {
+  const named = modules.map((path) => path === "" ? "the whole model" : path);
+  return named.length <= 4
+    ? named.join(", ")
+    : `${named.slice(0, 3).join(", ")} and ${named.length - 3} more`;
+}

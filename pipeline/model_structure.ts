@@ -1,0 +1,193 @@
+// A model as the pipeline sees it before anything is opened: its skeleton with functions inlined, its
+// graph, its modules, its declared inputs and outputs, and what ONNX Runtime is given to open the whole
+// of it. Invariant: every file that ONNX Runtime will open has been resolved, contained and found
+// readable here, because native code does not ask Deno for permission.
+
+import { createHash } from "node:crypto";
+import { realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { toBinary } from "@bufbuild/protobuf";
+import {
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  type ValueInfoProto,
+} from "onnx-buf";
+import { HooklineError } from "../errors/hookline_error.ts";
+import type { FunctionFrame } from "../graph/function_frame.ts";
+import type { ModuleTree } from "../graph/graph_module.ts";
+import { inlineFunctions } from "../graph/inline_functions.ts";
+import { ModelGraph } from "../graph/model_graph.ts";
+import { moduleTree } from "../graph/module_tree.ts";
+import { randomFunctions } from "../graph/random_functions.ts";
+import { externalReferenceOf, readSkeleton, type Skeleton } from "../graph/skeleton.ts";
+import { encodeTapped } from "../graph/sub_model.ts";
+import type { ModuleBoundary } from "../graph/user_boundaries.ts";
+import { walkTensors } from "../graph/walk_tensors.ts";
+import type { SessionSource, ValueSpec } from "../sessions/engine.ts";
+import { resolveWeightFiles, type WeightReference } from "../sessions/weight_file_guard.ts";
+import { dtypeFromOnnx } from "../tensor/dtype.ts";
+
+/** Where a model comes from: a path, a `file:` URL, its bytes, or a skeleton read before. */
+export type ModelSource = string | URL | Uint8Array | Skeleton;
+
+/** Modules that a user names by their boundary values, by path. */
+export type ModuleBoundaries = Readonly<Record<string, ModuleBoundary>>;
+
+/** How to read a model's structure. */
+export interface StructureOptions {
+  /** The folder of external weight files, for a model given as bytes. */
+  readonly weightFolder?: string;
+  /** Modules that the user names by their boundary values. */
+  readonly boundaries?: ModuleBoundaries;
+}
+
+/** A model before anything is opened. */
+export class ModelStructure {
+  readonly skeleton: Skeleton;
+  /** The skeleton's model, module functions inlined. */
+  readonly proto: ModelProto;
+  readonly graph: ModelGraph;
+  /** Absolute folder that external weights resolve against, or null. */
+  readonly weightFolder: string | null;
+  readonly inputs: readonly ValueSpec[];
+  readonly outputs: readonly ValueSpec[];
+  readonly #frames: ReadonlyMap<NodeProto, readonly FunctionFrame[]>;
+  readonly #boundaries: ModuleBoundaries | undefined;
+  readonly #isLinked: boolean;
+  #tree: ModuleTree | undefined;
+  #hash: string | undefined;
+
+  /**
+   * Reads and checks the structure.
+   *
+   * @throws {HooklineError} any MODEL_ code.
+   */
+  constructor(source: ModelSource, options: StructureOptions = {}) {
+    this.skeleton = isSkeleton(source) ? source : readSkeleton(source, options);
+    const { model, frames } = inlineFunctions(this.skeleton.model);
+    this.proto = model;
+    this.#frames = frames;
+    this.#boundaries = options.boundaries;
+    this.graph = new ModelGraph(model.graph as GraphProto, {
+      label: this.skeleton.label,
+      randomOperators: randomFunctions(model),
+    });
+    this.#isLinked = relinkWeights(this.skeleton, model);
+    this.weightFolder = guardWeights(this.skeleton, model);
+    this.inputs = this.graph.inputs.map((name) => specOf(name, this.graph.declaredType(name)));
+    this.outputs = this.graph.outputs.map((name) => specOf(name, this.graph.declaredType(name)));
+  }
+
+  /** The modules, found on first use. */
+  get tree(): ModuleTree {
+    return this.#tree ??= moduleTree(this.graph, {
+      model: this.proto,
+      frames: this.#frames,
+      ...(this.#boundaries === undefined ? {} : { boundaries: this.#boundaries }),
+    });
+  }
+
+  /** sha256 of the structure, weights and their places excluded from neither: equal files, equal hash. */
+  get hash(): string {
+    return this.#hash ??= createHash("sha256").update(
+      toBinary(ModelProtoSchema, this.skeleton.model),
+    ).digest("hex");
+  }
+
+  /** What the whole plan opens: the very file or bytes that the user gave. */
+  get wholeSource(): SessionSource {
+    const { origin } = this.skeleton;
+    if (origin.kind === "bytes") {
+      return { kind: "bytes", bytes: origin.bytes, weightFolder: this.weightFolder };
+    }
+    // A linked file's external weights lie beside the link, or beside its target under other names;
+    // ONNX Runtime refuses both, the skeleton names the real files.
+    if (this.#isLinked) return this.tappedSource([]);
+    return { kind: "file", path: origin.path };
+  }
+
+  /** The whole model with further outputs. */
+  tappedSource(taps: readonly string[]): SessionSource {
+    return {
+      kind: "bytes",
+      bytes: encodeTapped(this.proto, taps),
+      weightFolder: this.weightFolder,
+    };
+  }
+}
+
+function isSkeleton(source: ModelSource): source is Skeleton {
+  return typeof source === "object" && !(source instanceof URL) && !(source instanceof Uint8Array);
+}
+
+/**
+ * For a model reached through a symbolic link (as hub caches keep them): names external weight files
+ * by where they really lie, when that is beside the real model file. Returns whether any was renamed.
+ */
+function relinkWeights(skeleton: Skeleton, model: ModelProto): boolean {
+  const { origin } = skeleton;
+  if (origin.kind === "bytes" || origin.path === origin.realPath) return false;
+  const givenFolder = dirname(origin.path);
+  const realFolder = dirname(origin.realPath);
+  if (givenFolder === realFolder) return false;
+  const own = basename(origin.realPath);
+  let isLinked = false;
+  for (const tensor of walkTensors(model)) {
+    const reference = externalReferenceOf(tensor);
+    if (reference === null || reference.location === own) continue;
+    let realPath: string;
+    try {
+      realPath = realpathSync(join(givenFolder, reference.location));
+    } catch {
+      continue; // the weight guard names what is missing
+    }
+    if (dirname(realPath) !== realFolder || reference.location === basename(realPath)) continue;
+    for (const entry of tensor.externalData) {
+      if (entry.key === "location") entry.value = basename(realPath);
+    }
+    isLinked = true;
+  }
+  return isLinked;
+}
+
+function guardWeights(skeleton: Skeleton, model: ModelProto): string | null {
+  const references: WeightReference[] = [];
+  for (const tensor of walkTensors(model)) {
+    const reference = externalReferenceOf(tensor);
+    if (reference !== null) references.push(reference);
+  }
+  if (references.length === 0) return null;
+  if (skeleton.weightFolder === null) {
+    const location = references[0]?.location ?? "";
+    throw new HooklineError("MODEL_EXTERNAL_MISSING", {
+      message:
+        `cannot open a model from bytes: its weights lie in "${location}" and no folder was given`,
+      fix: "pass { weightFolder } with the folder of that file, or open the model by its path",
+      details: { location },
+    });
+  }
+  return resolveWeightFiles(skeleton.weightFolder, references).folder;
+}
+
+function specOf(name: string, declared: ValueInfoProto | undefined): ValueSpec {
+  const type = declared?.type?.value;
+  if (type?.case !== "tensorType") {
+    return {
+      name,
+      isTensor: type === undefined || type.case === undefined,
+      dtype: null,
+      shape: null,
+    };
+  }
+  const dtype = dtypeFromOnnx(type.value.elemType)?.dtype ?? null;
+  const shape = type.value.shape?.dim.map((dim) =>
+    dim.value.case === "dimValue"
+      ? Number(dim.value.value)
+      : dim.value.case === "dimParam"
+      ? dim.value.value || null
+      : null
+  );
+  return { name, isTensor: true, dtype, shape: shape ?? null };
+}

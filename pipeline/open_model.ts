@@ -1,0 +1,106 @@
+// Opens a model: reads its structure, decides engine and provider, and says why. No session is opened
+// before the first run.
+
+import { HooklineError } from "../errors/hookline_error.ts";
+import { nearestNames } from "../errors/nearest_names.ts";
+import type { Engine, OptimizationLevel } from "../sessions/engine.ts";
+import { NapiEngine } from "../sessions/napi_engine.ts";
+import { type ResolvedProvider, resolveProvider } from "../sessions/provider.ts";
+import { openSessions } from "../sessions/session_ledger.ts";
+import { availableCores, threadBudget } from "../sessions/thread_budget.ts";
+import { Model } from "./model.ts";
+import { type ModelSource, ModelStructure, type ModuleBoundaries } from "./model_structure.ts";
+
+/** Options of {@linkcode openModel}. */
+export interface OpenOptions {
+  /**
+   * Execution provider: `"auto"` (the default) takes CUDA where it runs and the CPU elsewhere, and says
+   * which; `"cpu"`, `"cuda"` or `"webgpu"` is taken or refused, never replaced.
+   */
+  readonly provider?: "auto" | "cpu" | "cuda" | "webgpu";
+  /** Engine: `"auto"` (the default) or `"napi"`; or one of your own, as tests do. */
+  readonly engine?: "auto" | "napi" | Engine;
+  /**
+   * How far ONNX Runtime may rewrite the graph; `"all"` by default, as ONNX Runtime itself does.
+   * `"disabled"` makes tapped and split plans equal to the whole model bit for bit.
+   */
+  readonly optimization?: OptimizationLevel;
+  /** Threads that compute one operator; all cores by default. */
+  readonly threads?: number;
+  /** The folder of external weight files, for a model given as bytes. */
+  readonly weightFolder?: string;
+  /** Modules that you name yourself, by the values that enter and leave them. */
+  readonly boundaries?: ModuleBoundaries;
+  /** Bytes of weights that sessions of plans not in use may keep; 256 MiB by default. */
+  readonly idleByteBudget?: number;
+}
+
+const IDLE_BYTE_BUDGET = 268_435_456;
+const LEVELS: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "layout", "all"];
+
+let napi: Engine | undefined;
+
+/**
+ * Opens a model from a path, a `file:` URL, its bytes, or a skeleton. Weights are not read: a 2 GB model
+ * opens in milliseconds.
+ *
+ * @throws {HooklineError} a MODEL_ code when the file is damaged or missing, PROVIDER_UNKNOWN,
+ * PROVIDER_UNAVAILABLE, ENGINE_UNKNOWN or OPTION_INVALID.
+ *
+ * @example
+ * ```ts
+ * import { openModel } from "@hookline/hookline";
+ * await using model = await openModel("bert.onnx", { provider: "auto" });
+ * for (const module of model.modules.slice(0, 5)) console.log(module.path, module.className);
+ * ```
+ */
+export async function openModel(source: ModelSource, options: OpenOptions = {}): Promise<Model> {
+  const { optimization = "all", threads = null, idleByteBudget = IDLE_BYTE_BUDGET } = options;
+  checkOptions({ optimization, threads, idleByteBudget });
+  const structure = new ModelStructure(source, options);
+  const engine = chooseEngine(options.engine ?? "auto");
+  const provider: ResolvedProvider = await resolveProvider(options.provider ?? "auto", engine);
+  return new Model(structure, {
+    engine,
+    provider,
+    optimization,
+    threads: threads ?? threadBudget(availableCores(), openSessions()),
+    idleByteBudget,
+  });
+}
+
+function chooseEngine(asked: "auto" | "napi" | Engine): Engine {
+  if (typeof asked === "object") return asked;
+  if (asked === "auto" || asked === "napi") return napi ??= new NapiEngine();
+  const nearest = nearestNames(String(asked), ["auto", "napi"]);
+  throw new HooklineError("ENGINE_UNKNOWN", {
+    message: `cannot use engine "${String(asked)}": no engine has this name`,
+    fix: nearest.length > 0 ? `did you mean "${nearest[0]}"?` : `use "auto" or "napi"`,
+    details: { engine: String(asked), nearest },
+  });
+}
+
+function checkOptions(options: {
+  readonly optimization: string;
+  readonly threads: number | null;
+  readonly idleByteBudget: number;
+}): void {
+  const invalid = (name: string, found: unknown, wanted: string): HooklineError =>
+    new HooklineError("OPTION_INVALID", {
+      message: `cannot open a model with ${name} ${String(found)}: wanted ${wanted}`,
+      fix: `give ${wanted}, or leave ${name} out`,
+      details: { option: name },
+    });
+  if (!(LEVELS as readonly string[]).includes(options.optimization)) {
+    throw invalid("optimization", `"${options.optimization}"`, `one of ${LEVELS.join(", ")}`);
+  }
+  if (
+    options.threads !== null &&
+    (!Number.isSafeInteger(options.threads) || options.threads < 1 || options.threads > 1024)
+  ) {
+    throw invalid("threads", options.threads, "a whole number from 1 to 1024");
+  }
+  if (Number.isNaN(options.idleByteBudget) || options.idleByteBudget < 0) {
+    throw invalid("idleByteBudget", options.idleByteBudget, "a number of bytes");
+  }
+}

@@ -1,0 +1,78 @@
+// A plan is a value: what runs in which order, where hooks are called in between, and why. It can be
+// made, printed, hashed and compared without opening a session.
+
+import { createHash } from "node:crypto";
+
+/** How a model runs: untouched, with further outputs, or cut into segments. */
+export type PlanKind = "whole" | "tapped" | "split";
+
+/** A part of the graph that runs as one session. */
+export interface SegmentStep {
+  readonly kind: "segment";
+  /** Position among the plan's segments, from 0, in execution order. */
+  readonly index: number;
+  /** Live nodes, ascending. */
+  readonly nodes: readonly number[];
+  /** True when the segment holds every live node: then the model itself is opened, with taps. */
+  readonly isWhole: boolean;
+  /** Values that are fed. */
+  readonly inputs: readonly string[];
+  /** Values that are fetched: for later steps, for hooks, or as the model's outputs. */
+  readonly outputs: readonly string[];
+  /** Values among `outputs` that only hooks want. */
+  readonly taps: readonly string[];
+}
+
+/** Hooks of one module call are entered or left here, on values that are computed already. */
+export interface EventStep {
+  readonly kind: "enter" | "leave";
+  readonly module: string;
+  readonly callIndex: number;
+  /** Inputs for `enter`, outputs for `leave`. */
+  readonly values: readonly string[];
+}
+
+/** A module call that runs as a step of its own, so that its inputs or its forward can change. */
+export interface ModuleStep {
+  readonly kind: "module";
+  readonly module: string;
+  readonly callIndex: number;
+  readonly because: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** What the module itself runs. */
+  readonly steps: readonly PlanStep[];
+}
+
+/** One step of a plan. */
+export type PlanStep = SegmentStep | EventStep | ModuleStep;
+
+/** What runs, in which order, and why. */
+export interface Plan {
+  readonly kind: PlanKind;
+  /** Empty for the whole plan. */
+  readonly steps: readonly PlanStep[];
+  /** sha256 over everything else here and the model's structure, in hex. */
+  readonly hash: string;
+  /** The model's outputs. */
+  readonly outputs: readonly string[];
+  /** Hook names by module path, in dispatch order. */
+  readonly order: Readonly<Record<string, readonly string[]>>;
+  /** One line for every tap and cut. */
+  readonly because: readonly string[];
+}
+
+/** The plan's segments in execution order, those inside module steps included. */
+export function segmentsOf(steps: readonly PlanStep[]): SegmentStep[] {
+  return steps.flatMap((step) =>
+    step.kind === "segment" ? [step] : step.kind === "module" ? segmentsOf(step.steps) : []
+  );
+}
+
+/** Seals a plan: adds its hash and freezes it. */
+export function sealPlan(plan: Omit<Plan, "hash">, structureHash: string): Plan {
+  const hash = createHash("sha256").update(structureHash).update(JSON.stringify(plan)).digest(
+    "hex",
+  );
+  return Object.freeze({ ...plan, hash });
+}

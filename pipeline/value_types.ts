@@ -1,0 +1,109 @@
+// The types of values at cuts, read from ONNX Runtime itself: a probing session of the whole model with
+// those values as outputs tells what it inferred. No shape inference is written here. The probe uses no
+// prepacking and no optimization, so it costs milliseconds and copies no weight.
+
+import { HooklineError } from "../errors/hookline_error.ts";
+import type { ValueType } from "../graph/sub_model.ts";
+import type { Engine, EngineSession, SessionSettings, ValueSpec } from "../sessions/engine.ts";
+import type { ModelStructure } from "./model_structure.ts";
+
+/** Looks types up once and keeps them. */
+export class ValueTypes {
+  readonly #known = new Map<string, ValueType | null>();
+  readonly #structure: ModelStructure;
+  readonly #engine: Engine;
+
+  constructor(structure: ModelStructure, engine: Engine) {
+    this.#structure = structure;
+    this.#engine = engine;
+    for (const spec of structure.inputs) this.#known.set(spec.name, typeOf(spec));
+  }
+
+  /**
+   * The types of values that cross a cut.
+   *
+   * @throws {HooklineError} PLAN_VALUE_TYPE when one is a sequence, an optional, or of an element type
+   * that cannot leave ONNX Runtime; SESSION_CREATE when ONNX Runtime refuses the model itself.
+   */
+  async require(values: readonly string[]): Promise<ReadonlyMap<string, ValueType>> {
+    await this.#probe(values.filter((value) => !this.#known.has(value)));
+    const found = new Map<string, ValueType>();
+    const impossible: string[] = [];
+    for (const value of values) {
+      const type = this.#known.get(value);
+      if (type === null || type === undefined) impossible.push(value);
+      else found.set(value, type);
+    }
+    if (impossible.length > 0) throw cannotCross(impossible);
+    return found;
+  }
+
+  /** True when the value can cross a cut. */
+  async canCross(value: string): Promise<boolean> {
+    if (!this.#known.has(value)) await this.#probe([value]);
+    return (this.#known.get(value) ?? null) !== null;
+  }
+
+  async #probe(values: readonly string[]): Promise<void> {
+    if (values.length === 0) return;
+    let session: EngineSession;
+    try {
+      session = await this.#open(values);
+    } catch (error) {
+      await this.#probeOneByOne(values, error);
+      return;
+    }
+    try {
+      this.#learn(session, values);
+    } finally {
+      await session.release();
+    }
+  }
+
+  /** One value of a type that the engine cannot carry makes the whole probe fail: find out which. */
+  async #probeOneByOne(values: readonly string[], cause: unknown): Promise<void> {
+    const plain = await this.#open([]).catch(() => null);
+    if (plain === null) throw cause; // the model itself is refused
+    await plain.release();
+    if (values.length === 1) {
+      this.#known.set(values[0] as string, null);
+      return;
+    }
+    const middle = values.length >> 1;
+    await this.#probe(values.slice(0, middle));
+    await this.#probe(values.slice(middle));
+  }
+
+  #open(values: readonly string[]): Promise<EngineSession> {
+    const settings: SessionSettings = {
+      provider: "cpu",
+      optimization: "disabled",
+      threads: 1,
+      prepacking: false,
+      label: "type probe",
+    };
+    return this.#engine.open(this.#structure.tappedSource(values), settings);
+  }
+
+  #learn(session: EngineSession, values: readonly string[]): void {
+    const specs = new Map(session.outputs.map((spec) => [spec.name, spec]));
+    for (const value of values) {
+      const spec = specs.get(value);
+      this.#known.set(value, spec === undefined ? null : typeOf(spec));
+    }
+  }
+}
+
+function typeOf(spec: ValueSpec): ValueType | null {
+  return spec.isTensor && spec.dtype !== null ? { dtype: spec.dtype, shape: spec.shape } : null;
+}
+
+function cannotCross(values: readonly string[]): HooklineError {
+  return new HooklineError("PLAN_VALUE_TYPE", {
+    message: `cannot cut at ${
+      values.slice(0, 3).map((value) => `"${value}"`).join(", ")
+    }: only tensors of types that JavaScript can hold cross a cut`,
+    fix: "hook a module whose inputs and outputs are plain tensors, or observe instead",
+    details: { values: [...values] },
+  });
+}

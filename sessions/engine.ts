@@ -1,0 +1,117 @@
+// The contract between the pipeline and whatever executes a model. An engine opens models as sessions
+// and runs them on tensors; it knows no module, no hook, and nothing of what the graph computes.
+// Every engine passes the same conformance suite (tests/sessions/engine_conformance.ts).
+
+import type { DType } from "../tensor/dtype.ts";
+import type { TensorMap } from "../tensor/tensor.ts";
+import type { ProviderName } from "./providers/descriptor.ts";
+
+/** What a session declares about one of its inputs or outputs. */
+export interface ValueSpec {
+  /** The value's name in the graph. */
+  readonly name: string;
+  /** False for a sequence, an optional or a map, which no engine can carry across its border. */
+  readonly isTensor: boolean;
+  /** Element type; null when the value is no tensor. */
+  readonly dtype: DType | null;
+  /**
+   * Sizes, symbolic names, and null for an unnamed unknown dimension. Null as a whole when the rank is
+   * unknown **or the value is a scalar**: ONNX Runtime reports both as an empty list. Verified on ONNX
+   * Runtime 1.29.
+   */
+  readonly shape: readonly (number | string | null)[] | null;
+}
+
+/** Where a session's model comes from. */
+export type SessionSource =
+  | {
+    /** A file that ONNX Runtime opens itself, its external weights beside it. */
+    readonly kind: "file";
+    /** Path of the `.onnx` file. */
+    readonly path: string;
+  }
+  | {
+    /** A model in memory. */
+    readonly kind: "bytes";
+    /** The encoded ModelProto; borrowed until `open` resolves. */
+    readonly bytes: Uint8Array;
+    /**
+     * Absolute folder in which the model's external weights lie, or null for a model without any. With
+     * null every external reference fails: ONNX Runtime would otherwise read it from the working
+     * directory.
+     */
+    readonly weightFolder: string | null;
+  };
+
+/** How far ONNX Runtime may rewrite the graph. */
+export type OptimizationLevel =
+  | "disabled"
+  | "basic"
+  | "extended"
+  | "layout"
+  | "all";
+
+/** The settings of one session. */
+export interface SessionSettings {
+  /** Execution provider; decided by `resolveProvider`, never changed silently. */
+  readonly provider: ProviderName;
+  /** How far ONNX Runtime may rewrite the graph. */
+  readonly optimization: OptimizationLevel;
+  /** Threads that compute one operator, the caller's included; see `threadBudget`. */
+  readonly threads: number;
+  /** False keeps weights as the file has them: less memory, quick to open, slower to run. */
+  readonly prepacking: boolean;
+  /** Names the session in errors and in the ledger: `"segment 3: encoder.layer.1"`. */
+  readonly label: string;
+}
+
+/** An open model. Release it once; `await using` does. */
+export interface EngineSession {
+  /** The declared inputs, in the graph's order. */
+  readonly inputs: readonly ValueSpec[];
+  /** The declared outputs, in the graph's order. */
+  readonly outputs: readonly ValueSpec[];
+  /**
+   * Runs the model. Feeds are borrowed until the promise resolves: do not write to them before. The
+   * outputs belong to the caller and share no memory with feeds or with other runs.
+   *
+   * @param feeds One tensor for each input, no more and no fewer.
+   * @param fetches The outputs wanted; all of them when left out.
+   * @throws {HooklineError} FEED_MISSING, FEED_UNKNOWN, FEED_DTYPE, FEED_RANK, FEED_SHAPE or FEED_DATA
+   * when the feeds do not fit the inputs, FETCH_UNKNOWN when an output does not exist,
+   * SESSION_RELEASED after `release`, SESSION_RUN when the execution fails.
+   */
+  run(feeds: TensorMap, fetches?: readonly string[]): Promise<TensorMap>;
+  /**
+   * Frees the model. Waits for the runs in flight, refuses new ones at once; a second call is the
+   * first one's promise.
+   */
+  release(): Promise<void>;
+  /** True from the first call of `release` on. */
+  readonly released: boolean;
+  /** The same as `release`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens models. */
+export interface Engine {
+  /** Which engine this is. */
+  readonly name: "napi" | "native";
+  /**
+   * The version of the ONNX Runtime underneath.
+   *
+   * @throws {HooklineError} ENGINE_UNAVAILABLE or ORT_TOO_OLD when there is none to be used.
+   */
+  version(): Promise<string>;
+  /**
+   * Opens a model; nothing stays behind when it fails.
+   *
+   * @throws {HooklineError} SESSION_CREATE when the model is refused, MODEL_NOT_FOUND or
+   * MODEL_READ_DENIED for a file, OPTION_INVALID for a bad setting, ENGINE_UNAVAILABLE or ORT_TOO_OLD
+   * when there is no ONNX Runtime to be used.
+   */
+  open(
+    source: SessionSource,
+    settings: SessionSettings,
+  ): Promise<EngineSession>;
+}

@@ -1,0 +1,299 @@
+// The engine over onnxruntime-node. It turns our tensors into ONNX Runtime's and back without copying,
+// keeps native code from seeing what it would crash on, and gives every native error a code, once.
+//
+// A run blocks the JavaScript thread while it computes: promises here order work, they do not overlap it.
+
+import { type DType, dtypeInfo } from "../tensor/dtype.ts";
+import { emptyTensorMap, type TensorData, type TensorMap } from "../tensor/tensor.ts";
+import { HooklineError } from "../errors/hookline_error.ts";
+import { nearestNames } from "../errors/nearest_names.ts";
+import type { Engine, EngineSession, SessionSettings, SessionSource, ValueSpec } from "./engine.ts";
+import { FeedGuard } from "./feed_guard.ts";
+import {
+  loadOrt,
+  type OrtFeed,
+  type OrtLibrary,
+  type OrtReport,
+  type OrtSession,
+  type OrtValueMetadata,
+} from "./ort_loader.ts";
+import { sessionCreateError, sessionReleasedError, sessionRunError } from "./session_errors.ts";
+import { sessionLedger } from "./session_ledger.ts";
+import { NO_WEIGHT_FOLDER, ortSessionOptions } from "./session_options.ts";
+import { guardModelFile } from "./weight_file_guard.ts";
+
+/** Four-bit outputs end the process ("Fatal process out of memory"). Verified on ONNX Runtime 1.29. */
+const FATAL_DTYPES: readonly string[] = ["int4", "uint4"];
+
+/**
+ * The addon looks output names up in a plain object, so it takes what every object inherits ("constructor")
+ * for a given tensor unless the name is asked for.
+ */
+function isInherited(name: string): boolean {
+  return name in Object.prototype;
+}
+
+/** True where assigning `__proto__` makes a property as any other: in Deno, not in Node. */
+function hasPlainProto(): boolean {
+  const probe: Record<string, unknown> = {};
+  probe["__proto__"] = null;
+  return Object.hasOwn(probe, "__proto__");
+}
+
+function toSpec(value: OrtValueMetadata): ValueSpec {
+  const { name, isTensor, type, shape } = value;
+  if (!isTensor || type === undefined) {
+    return { name, isTensor: false, dtype: null, shape: null };
+  }
+  if (FATAL_DTYPES.includes(type) || dtypeInfo(type) === undefined) {
+    throw new Error(`Unsupported data type: ${type} of "${name}"`);
+  }
+  return {
+    name,
+    isTensor: true,
+    dtype: type as DType,
+    shape: shape === undefined || shape.length === 0
+      ? null
+      : shape.map((size) => size === "" ? null : size),
+  };
+}
+
+/** Half floats go in as bits: the addon cannot take a Float16Array (PR #32323). */
+function toBits(data: TensorData): TensorData {
+  return ArrayBuffer.isView(data) && !(data instanceof Uint16Array)
+    ? new Uint16Array(data.buffer, data.byteOffset, data.length)
+    : data;
+}
+
+class NapiSession implements EngineSession {
+  readonly inputs: readonly ValueSpec[];
+  readonly outputs: readonly ValueSpec[];
+  readonly #session: OrtSession;
+  readonly #settings: SessionSettings;
+  readonly #guard: FeedGuard;
+  readonly #outputNames: readonly string[];
+  readonly #tensorOutputs: ReadonlySet<string>;
+  /** Every tensor output when asking for fewer would go wrong; see `isInherited`. */
+  readonly #alwaysFetched: readonly string[] | null;
+  readonly #strikeOff: () => void;
+  #inFlight = 0;
+  #whenIdle: (() => void) | undefined;
+  #release: Promise<void> | undefined;
+
+  constructor(
+    session: OrtSession,
+    settings: SessionSettings,
+    specs: { inputs: readonly ValueSpec[]; outputs: readonly ValueSpec[] },
+    byteLength: number,
+  ) {
+    this.inputs = specs.inputs;
+    this.outputs = specs.outputs;
+    this.#session = session;
+    this.#settings = settings;
+    this.#guard = new FeedGuard(this.inputs, settings.label);
+    this.#outputNames = this.outputs.map((spec) => spec.name);
+    this.#tensorOutputs = new Set(
+      this.outputs.filter((spec) => spec.isTensor).map((spec) => spec.name),
+    );
+    this.#alwaysFetched = this.#outputNames.some(isInherited) ? [...this.#tensorOutputs] : null;
+    this.#strikeOff = sessionLedger.add({
+      label: settings.label,
+      engine: "napi",
+      provider: settings.provider,
+      byteLength,
+      threads: settings.threads,
+    });
+  }
+
+  get released(): boolean {
+    return this.#release !== undefined;
+  }
+
+  async run(
+    feeds: TensorMap,
+    fetches: readonly string[] = this.#outputNames,
+  ): Promise<TensorMap> {
+    if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
+    this.#guard.check(feeds);
+    for (let index = 0; index < fetches.length; index++) {
+      if (!this.#tensorOutputs.has(fetches[index] as string)) {
+        throw this.#fetchError(fetches);
+      }
+    }
+    if (fetches.length === 0) throw this.#fetchError(fetches);
+    const ortFeeds: Record<string, OrtFeed> = {};
+    const inputs = this.inputs;
+    for (let index = 0; index < inputs.length; index++) {
+      const name = (inputs[index] as ValueSpec).name;
+      const value = feeds[name] as TensorMap[string];
+      ortFeeds[name] = {
+        type: value.dtype,
+        data: value.dtype === "float16" ? toBits(value.data) : value.data,
+        dims: value.shape,
+        location: "cpu",
+      };
+    }
+    this.#inFlight++;
+    try {
+      const results = await this.#session.run(
+        ortFeeds,
+        this.#alwaysFetched ?? fetches,
+      );
+      const outputs = emptyTensorMap();
+      for (let index = 0; index < fetches.length; index++) {
+        const name = fetches[index] as string;
+        const value = results[name];
+        if (value === undefined) {
+          throw new Error(`the run returned no output "${name}"`);
+        }
+        outputs[name] = {
+          dtype: value.type as DType,
+          shape: value.dims,
+          data: value.data as TensorData,
+        };
+      }
+      return outputs;
+    } catch (cause) {
+      throw sessionRunError(this.#settings, cause);
+    } finally {
+      if (--this.#inFlight === 0) this.#whenIdle?.();
+    }
+  }
+
+  release(): Promise<void> {
+    return this.#release ??= this.#releaseOnce();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  async #releaseOnce(): Promise<void> {
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => this.#whenIdle = resolve);
+    }
+    try {
+      await this.#session.release();
+    } catch (cause) {
+      // It stays in the ledger: its memory was not given back.
+      throw new HooklineError("INTERNAL", {
+        message: `cannot release ${this.#settings.label}`,
+        fix: "report it with the error's cause",
+        details: { label: this.#settings.label },
+        cause,
+      });
+    }
+    this.#strikeOff();
+  }
+
+  #fetchError(fetches: readonly string[]): HooklineError {
+    const { label } = this.#settings;
+    const tensors = [...this.#tensorOutputs];
+    const unknown = fetches.filter((name) => !this.#outputNames.includes(name));
+    const others = fetches.filter((name) =>
+      this.#outputNames.includes(name) && !this.#tensorOutputs.has(name)
+    );
+    const quote = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
+    const why = unknown.length > 0
+      ? `no output is called ${quote(unknown)}`
+      : others.length > 0
+      ? `output ${quote(others)} is a sequence, an optional or a map`
+      : "no output was asked for";
+    const nearest = unknown.flatMap((name) => nearestNames(name, tensors, 1));
+    return new HooklineError("FETCH_UNKNOWN", {
+      message: `cannot run ${label}: ${why}`,
+      fix: nearest.length > 0
+        ? `did you mean ${quote(nearest)}?`
+        : `ask for some of ${quote(tensors)}`,
+      details: { label, unknown, notTensors: others, nearest },
+    });
+  }
+}
+
+/**
+ * Runs models through onnxruntime-node. Loads it with the first use; several engines share one library.
+ *
+ * @example
+ * ```ts ignore
+ * const engine = new NapiEngine();
+ * await using session = await engine.open(
+ *   { kind: "file", path: "model.onnx" },
+ *   { provider: "cpu", optimization: "all", threads: 2, prepacking: true, label: "model" },
+ * );
+ * console.log(session.inputs.map((input) => input.name));
+ * ```
+ */
+export class NapiEngine implements Engine {
+  /** Always `"napi"`. */
+  readonly name = "napi";
+  readonly #load: () => Promise<OrtLibrary>;
+  #library: Promise<OrtLibrary> | undefined;
+
+  /** Makes an engine that loads nothing yet; only tests pass another `load`. */
+  constructor(load: () => Promise<OrtLibrary> = () => loadOrt()) {
+    this.#load = load;
+  }
+
+  /**
+   * What loading found: version, telemetry, library.
+   *
+   * @throws {HooklineError} ENGINE_UNAVAILABLE or ORT_TOO_OLD when there is none to be used.
+   */
+  async report(): Promise<OrtReport> {
+    return (await this.#loaded()).report;
+  }
+
+  /** The version of the ONNX Runtime underneath. */
+  async version(): Promise<string> {
+    return (await this.report()).version;
+  }
+
+  /** Opens a model; see {@linkcode Engine.open}. */
+  async open(
+    source: SessionSource,
+    settings: SessionSettings,
+  ): Promise<EngineSession> {
+    const isFile = source.kind === "file";
+    const options = ortSessionOptions(
+      settings,
+      isFile ? null : source.weightFolder ?? NO_WEIGHT_FOLDER,
+    );
+    const file = isFile ? guardModelFile(source.path) : null;
+    const model = isFile ? file?.path as string : unshared(source.bytes);
+    const { module } = await this.#loaded();
+    let session: OrtSession | undefined;
+    try {
+      session = await module.InferenceSession.create(model, options);
+      const specs = {
+        inputs: session.inputMetadata.map(toSpec),
+        outputs: session.outputMetadata.map(toSpec),
+      };
+      if (
+        specs.outputs.some((spec) => spec.name === "__proto__") &&
+        !hasPlainProto()
+      ) {
+        throw new Error('an output called "__proto__" cannot be read in Node');
+      }
+      const byteLength = file?.byteLength ?? (model as Uint8Array).byteLength;
+      return new NapiSession(session, settings, specs, byteLength);
+    } catch (cause) {
+      await session?.release();
+      throw sessionCreateError(settings, cause);
+    }
+  }
+
+  #loaded(): Promise<OrtLibrary> {
+    return this.#library ??= this.#load().catch((error) => {
+      this.#library = undefined; // a permission may be granted before the next try
+      throw error;
+    });
+  }
+}
+
+/** Shared memory is refused by the addon, so it is copied. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError("the model's bytes must be a Uint8Array");
+  }
+  return bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes);
+}

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import process from "node:process";
+import type { Engine, EngineSession } from "../../sessions/engine.ts";
+import { NapiEngine } from "../../sessions/napi_engine.ts";
+import {
+  isProviderName,
+  PROVIDER_NAMES,
+  providerDescriptor,
+  resolveProvider,
+} from "../../sessions/provider.ts";
+import { probeSession } from "../../sessions/providers/_probe_session.ts";
+import { sessionCreateError } from "../../sessions/session_errors.ts";
+import { sessionLedger } from "../../sessions/session_ledger.ts";
+import { float32 } from "../../tensor/tensor.ts";
+import { expectCode } from "./expect_code.ts";
+
+/** An engine that opens nothing: whoever asks it for a session fails the test. */
+const UNTOUCHED: Engine = {
+  name: "napi",
+  version: () => assert.fail("the engine was touched"),
+  open: () => assert.fail("the engine was touched"),
+};
+
+function engineReturning(number: number): Engine {
+  const session: EngineSession = {
+    inputs: [],
+    outputs: [],
+    released: false,
+    run: () => Promise.resolve({ y: float32([1], [number]) }),
+    release: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  return { ...UNTOUCHED, open: () => Promise.resolve(session) };
+}
+
+Deno.test("resolveProvider() takes cpu without touching the engine", async () => {
+  const { provider, because } = await resolveProvider("cpu", UNTOUCHED);
+  assert.equal(provider.name, "cpu");
+  assert.match(because, /cpu was asked for/);
+});
+
+Deno.test("resolveProvider() names the nearest provider for an unknown one", async () => {
+  const error = await expectCode(
+    "PROVIDER_UNKNOWN",
+    () => resolveProvider("cuad", UNTOUCHED),
+  );
+  assert.match(error.fix, /"cuda"/);
+  await expectCode(
+    "PROVIDER_UNKNOWN",
+    () => resolveProvider("__proto__", UNTOUCHED),
+  );
+});
+
+Deno.test("resolveProvider() decides auto by a probe and says why", async () => {
+  const engine = new NapiEngine();
+  const { provider, because } = await resolveProvider("auto", engine);
+  const cuda = await providerDescriptor("cuda").probe(engine, { byName: false });
+  assert.equal(provider.name, cuda.available ? "cuda" : "cpu");
+  assert.match(because, cuda.available ? /chose cuda/ : /chose cpu, because/);
+  if (!cuda.available) assert.ok(because.endsWith(cuda.reason));
+});
+
+for (const name of ["cuda", "webgpu"] as const) {
+  Deno.test(`resolveProvider() takes ${name} by name or refuses it, never replaces it`, async () => {
+    const engine = new NapiEngine();
+    const found = await providerDescriptor(name).probe(engine);
+    if (found.available) {
+      assert.equal((await resolveProvider(name, engine)).provider.name, name);
+    } else {
+      const error = await expectCode(
+        "PROVIDER_UNAVAILABLE",
+        () => resolveProvider(name, engine),
+      );
+      assert.ok(error.message.endsWith(found.reason));
+      assert.equal(error.fix, found.fix);
+    }
+    assert.equal(sessionLedger.count, 0);
+  });
+}
+
+Deno.test("probeSession() believes a number, not an open session", async () => {
+  const right = await probeSession(engineReturning(2), "webgpu", "fix it");
+  assert.equal(right.available, true);
+  const wrong = await probeSession(engineReturning(3), "webgpu", "fix it");
+  assert.deepEqual(wrong, {
+    available: false,
+    reason: "a one-node model returned a wrong number",
+    fix: "fix it",
+  });
+});
+
+Deno.test("probeSession() tells a refused session from a missing engine", async () => {
+  const settings = {
+    provider: "cuda",
+    optimization: "all",
+    threads: 1,
+    prepacking: true,
+    label: "probe",
+  } as const;
+  const refusing: Engine = {
+    ...UNTOUCHED,
+    open: () => Promise.reject(sessionCreateError(settings, new Error("no\nluck"))),
+  };
+  assert.deepEqual(await probeSession(refusing, "cuda", "fix it"), {
+    available: false,
+    reason: "no",
+    fix: "fix it",
+  });
+  const broken: Engine = {
+    ...UNTOUCHED,
+    open: () => Promise.reject(new RangeError("a bug")),
+  };
+  await assert.rejects(probeSession(broken, "cuda", "fix it"), RangeError);
+});
+
+Deno.test("every provider describes itself under its own name", () => {
+  for (const name of PROVIDER_NAMES) {
+    assert.ok(isProviderName(name));
+    const descriptor = providerDescriptor(name);
+    assert.equal(descriptor.name, name);
+    assert.ok(descriptor.platforms.length > 0);
+  }
+  assert.equal(providerDescriptor("cpu").determinism, "bitwise");
+  assert.ok(providerDescriptor("cpu").platforms.includes(process.platform));
+});

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import type { SessionSettings } from "../../sessions/engine.ts";
+import { NO_WEIGHT_FOLDER, ortSessionOptions } from "../../sessions/session_options.ts";
+import { expectCode } from "./expect_code.ts";
+
+const SETTINGS: SessionSettings = {
+  provider: "cpu",
+  optimization: "all",
+  threads: 2,
+  prepacking: true,
+  label: "whole model",
+};
+
+Deno.test("ortSessionOptions() of a file differs from a plain session in spinning alone", () => {
+  assert.deepEqual(ortSessionOptions(SETTINGS, null), {
+    executionProviders: ["cpu"],
+    graphOptimizationLevel: "all",
+    intraOpNumThreads: 2,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+    logId: "whole model",
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  });
+});
+
+Deno.test("ortSessionOptions() spells every session entry as a string", () => {
+  const { extra } = ortSessionOptions(
+    { ...SETTINGS, prepacking: false, provider: "cuda" },
+    "/models/bert",
+  );
+  assert.deepEqual(extra.session, {
+    intra_op: { allow_spinning: "0" },
+    disable_prepacking: "1",
+    model_external_initializers_file_folder_path: "/models/bert",
+  });
+});
+
+Deno.test("ortSessionOptions() names one provider and never a fallback list", () => {
+  for (const provider of ["cpu", "cuda", "webgpu"] as const) {
+    const { executionProviders } = ortSessionOptions(
+      { ...SETTINGS, provider },
+      NO_WEIGHT_FOLDER,
+    );
+    assert.equal(executionProviders.length, 1);
+  }
+});
+
+Deno.test("ortSessionOptions() refuses what is outside the allowed values", async () => {
+  const wrong: readonly Partial<Record<keyof SessionSettings, unknown>>[] = [
+    { provider: "auto" },
+    { provider: "toString" },
+    { optimization: "2" },
+    { threads: 0 },
+    { threads: NaN },
+    { threads: 2000 },
+  ];
+  for (const change of wrong) {
+    const settings = { ...SETTINGS, ...change } as SessionSettings;
+    const error = await expectCode(
+      "OPTION_INVALID",
+      () => ortSessionOptions(settings, null),
+    );
+    assert.equal(error.details["option"], Object.keys(change)[0]);
+  }
+  await expectCode("OPTION_INVALID", () => ortSessionOptions(SETTINGS, "here"));
+});
