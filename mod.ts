@@ -36,18 +36,48 @@ export {
 } from "./graph/skeleton.ts";
 export type { ModuleBoundary } from "./graph/user_boundaries.ts";
 export { currentContext, currentStep, traceStep, withContext } from "./hooks/forward_context.ts";
-export { HookHandle } from "./hooks/hook_handle.ts";
-export { HookRegistry } from "./hooks/hook_registry.ts";
+export type { HookMethods, RegisteredHook, RegisterOptions } from "./hooks/admission.ts";
+export { HookHandle, HookLease } from "./hooks/hook_handle.ts";
+export { HookRegistry, type RegistryOptions } from "./hooks/hook_registry.ts";
+export type { HookOrder, HookPlace, OrderLine } from "./hooks/order.ts";
 export {
   type ForwardCall,
   type HookAccess,
   type HookPhase,
+  hookPhases,
   ModelHook,
   type ModuleFacts,
   type OriginalForward,
   type PhaseResult,
 } from "./hooks/model_hook.ts";
 export { StateManager, type StateManagerOptions } from "./hooks/state_manager.ts";
+export { type DeclaredInput, type InputSources, loadInputs } from "./formats/tensor_inputs.ts";
+export { decodeNpy, encodeNpy } from "./formats/npy.ts";
+export { decodeNpz, encodeNpz } from "./formats/npz.ts";
+export { randomInputs } from "./formats/random_inputs.ts";
+export { decodeSafetensors, encodeSafetensors } from "./formats/safetensors.ts";
+export {
+  openSafetensors,
+  type SafetensorsEntry,
+  type SafetensorsFile,
+} from "./formats/safetensors_file.ts";
+export { decodeJsonTensors } from "./formats/json_tensors.ts";
+export { fromJsonBigint, fromJsonNumber, type JsonValue, toJson } from "./formats/json_numbers.ts";
+export { tensorDigest } from "./formats/tensor_digest.ts";
+export type {
+  Engine,
+  EngineSession,
+  OptimizationLevel,
+  SessionSettings,
+  SessionSource,
+  ValueSpec,
+} from "./sessions/engine.ts";
+export type {
+  ProbeResult,
+  ProviderDescriptor,
+  ProviderName,
+} from "./sessions/providers/descriptor.ts";
+export { type OpenSession, openSessions } from "./sessions/session_ledger.ts";
 export { Model, type PlanOptions, type RunOptions } from "./pipeline/model.ts";
 export type { ModelSource, ModuleBoundaries } from "./pipeline/model_structure.ts";
 export { openModel, type OpenOptions } from "./pipeline/open_model.ts";

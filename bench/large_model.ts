@@ -4,7 +4,7 @@
 import type { TransformerShape } from "./transformer_graph.ts";
 import { type TransformerReport, writeTransformer } from "./transformer_model.ts";
 
-/** 24 blocks of width 1344: 520,633,344 parameters, 2,082,533,376 bytes of float32. */
+/** 24 blocks of width 1344: 520,646,784 parameters, 2,082,587,136 bytes of float32. */
 export const LARGE_TRANSFORMER: Partial<TransformerShape> = Object.freeze({
   blocks: 24,
   width: 1344,

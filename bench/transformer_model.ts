@@ -61,7 +61,7 @@ export interface TransformerReport {
 }
 
 /**
- * The benchmarks' default: 12 blocks of width 416 with 8 heads are 24,979,968 parameters, 99,919,872
+ * The benchmarks' default: 12 blocks of width 416 with 8 heads are 24,985,792 parameters, 99,943,168
  * bytes of float32.
  */
 export const DEFAULT_TRANSFORMER: TransformerShape = Object.freeze({

@@ -113,7 +113,7 @@ class TreeBuilder {
   #addLevel(level: NamedLevel, order: readonly number[], enclosing: ReadonlySet<string>): void {
     const tree = this.#levelTree(level, enclosing);
     for (const [path, nodes] of tree.nodes) {
-      const isContainer = path !== "" && !this.#naming.calledPaths.has(path);
+      const isContainer = this.#naming.containers.has(path);
       const calls = isContainer
         ? []
         : (tree.calls.get(path) ?? []).map((call) => this.#call(tree, call));
@@ -306,7 +306,7 @@ function levelModules(
       path,
       ownNodes: own.get(path) ?? [],
       children: [],
-      isContainer: path !== "" && !naming.calledPaths.has(path),
+      isContainer: naming.containers.has(path),
       isSingleCall: isTop && path === "",
       className: naming.classNames.get(path) ?? null,
     };

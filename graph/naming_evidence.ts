@@ -9,10 +9,10 @@ import { functionPlaces } from "./function_names.ts";
 import type { EvidenceKind } from "./graph_module.ts";
 import { metadataPlaces } from "./metadata_names.ts";
 import type { GraphNode, ModelGraph } from "./model_graph.ts";
-import { commonAncestor, pathAndAncestors, pathDepth } from "./module_path.ts";
+import { commonAncestor, isWithin, pathAndAncestors, pathDepth } from "./module_path.ts";
 import { ParameterNames } from "./parameter_names.ts";
 import { alignScopes, type ScopeUse } from "./scope_alignment.ts";
-import { isSlashDialect, slashScope } from "./slash_names.ts";
+import { slashScope, slashScopeOfName } from "./slash_names.ts";
 import { isTensorFlowDialect, tensorFlowPath } from "./tensorflow_names.ts";
 
 /** Where a live node lies. */
@@ -32,8 +32,8 @@ export interface NodePlace {
 export interface Naming {
   /** The place of every live node of every level. */
   readonly places: ReadonlyMap<GraphNode, NodePlace>;
-  /** Modules that the names show to be called; a path of this model that is missing is a container. */
-  readonly calledPaths: ReadonlySet<string>;
+  /** Modules that the names show never to be called: lists and dictionaries of modules. */
+  readonly containers: ReadonlySet<string>;
   readonly classNames: ReadonlyMap<string, string>;
   /** Modules whose name or number of calls rests on a guess. */
   readonly ambiguousPaths: ReadonlySet<string>;
@@ -80,38 +80,37 @@ export function nameNodes(graph: ModelGraph, options: NamingOptions): Naming {
   const parameters = new ParameterNames(graphs, isPaddle);
   const dialects = [
     metadataPlaces(graphs, parameters),
-    functionPlaces(graphs, options.frames, parameters),
-    slashPlaces(graphs, parameters),
+    functionPlaces(graphs, options.frames),
+    slashPlaces(graph, parameters, options.frames),
     tensorFlowPlaces(graphs, options.model),
     parameterPlaces(graphs, parameters, isPaddle),
   ];
-  const known = new Map<GraphNode, DialectPlace>();
+  const places = new Map<GraphNode, NodePlace>();
   const calledPaths = new Set<string>([""]);
+  const skippedPaths = new Set<string>();
   const classNames = new Map<string, string>();
   const ambiguousPaths = new Set<string>();
-  const parameterPaths = new Set<string>();
-  for (const level of graphs) {
-    for (const node of level.nodes) {
-      if (node.isConstant) continue;
-      const place = firstPlace(dialects, node);
+  for (const level of levels) {
+    for (const node of level.graph.nodes) {
+      const place = node.isConstant ? undefined : firstPlace(dialects, node);
       if (place === undefined) continue;
-      known.set(node, place);
-      if (place.evidence === "parameterNames") parameterPaths.add(place.path);
+      places.set(node, place);
       for (const path of place.calledPaths) calledPaths.add(path);
+      if (place.evidence !== "parameterNames") {
+        for (const path of pathAndAncestors(place.path)) {
+          if (!place.calledPaths.includes(path)) skippedPaths.add(path);
+        }
+      }
       for (const [path, className] of place.classNames ?? []) {
         if (!classNames.has(path)) classNames.set(path, className);
       }
       if (place.isAmbiguous === true) ambiguousPaths.add(place.path);
     }
+    if (level.owner !== null) refineByParameters(level, places, parameters);
+    fillFromNeighbours(level, places);
   }
-  const hasScopes = [...known.values()].some((place) => place.evidence !== "parameterNames");
-  for (const path of parameterPaths) {
-    // Without scopes nothing tells a container from a module: all are taken to be called.
-    for (const ancestor of hasScopes ? [path] : pathAndAncestors(path)) calledPaths.add(ancestor);
-  }
-  const places = new Map<GraphNode, NodePlace>(known);
-  for (const level of levels) fillFromNeighbours(level, places);
-  return { places, calledPaths, classNames, ambiguousPaths };
+  const containers = new Set([...skippedPaths].filter((path) => !calledPaths.has(path)));
+  return { places, containers, classNames, ambiguousPaths };
 }
 
 type Dialect = ReadonlyMap<GraphNode, DialectPlace>;
@@ -124,28 +123,28 @@ function firstPlace(dialects: readonly Dialect[], node: GraphNode): DialectPlace
   return undefined;
 }
 
-function slashPlaces(graphs: readonly ModelGraph[], parameters: ParameterNames): Dialect {
+function slashPlaces(
+  top: ModelGraph,
+  parameters: ParameterNames,
+  frames: NamingOptions["frames"],
+): Dialect {
   const places = new Map<GraphNode, DialectPlace>();
-  if (!graphs.some((graph) => isSlashDialect(graph))) return places;
   const uses = new Map<string, ScopeUse & { votes: string[] }>();
   const scopes: { node: GraphNode; scope: string; evidence: EvidenceKind }[] = [];
-  let position = 0;
-  for (const graph of graphs) {
-    for (const node of graph.nodes) {
-      position++;
-      const found = slashScope(node);
-      if (found === null) continue;
-      let use = uses.get(found.scope);
-      if (use === undefined) {
-        uses.set(found.scope, use = { scope: found.scope, votes: [], position });
-      }
-      if (node.isConstant) continue;
-      for (const vote of parameters.votesOf(node)) {
-        if (!use.votes.includes(vote)) use.votes.push(vote);
-      }
-      scopes.push({ node, ...found });
+  for (const [position, node] of traceOrder(top).entries()) {
+    // Names inside a function are those of one of its calls: only the call's own name counts.
+    const call = frames.get(node.proto)?.[0];
+    const found = call === undefined ? slashScope(node) : slashScopeOfName(call.callName);
+    if (found === null) continue;
+    let use = uses.get(found.scope);
+    if (use === undefined) uses.set(found.scope, use = { scope: found.scope, votes: [], position });
+    if (node.isConstant) continue;
+    for (const vote of parameters.votesOf(node)) {
+      if (!use.votes.includes(vote)) use.votes.push(vote);
     }
+    scopes.push({ node, ...found });
   }
+  if (scopes.length === 0) return places;
   const aligned = alignScopes([...uses.values()], parameters);
   for (const { node, scope, evidence } of scopes) {
     const found = aligned.get(scope);
@@ -159,6 +158,16 @@ function slashPlaces(graphs: readonly ModelGraph[], parameters: ParameterNames):
     });
   }
   return places;
+}
+
+/** All nodes, those of bodies after the node that holds them. */
+function traceOrder(graph: ModelGraph): GraphNode[] {
+  const found: GraphNode[] = [];
+  for (const node of graph.nodes) {
+    found.push(node);
+    for (const body of node.bodies) for (const inner of traceOrder(body.graph)) found.push(inner);
+  }
+  return found;
 }
 
 function tensorFlowPlaces(graphs: readonly ModelGraph[], model: ModelProto): Dialect {
@@ -208,6 +217,30 @@ function parameterPlaces(
 }
 
 /**
+ * Scripted bodies lose their scopes: every node carries that of the node that holds the body. Where
+ * parameters say more about some of them, the others count as unknown.
+ */
+function refineByParameters(
+  level: NamedLevel,
+  places: Map<GraphNode, NodePlace>,
+  parameters: ParameterNames,
+): void {
+  const base = level.owner === null ? "" : places.get(level.owner)?.path ?? "";
+  const unscoped: GraphNode[] = [];
+  let isRefined = false;
+  for (const node of level.graph.nodes) {
+    if (node.isConstant || places.get(node)?.path !== base) continue;
+    const [vote, second] = parameters.votesOf(node);
+    if (vote !== undefined && second === undefined && vote !== base && isWithin(vote, base)) {
+      places.set(node, { path: vote, evidence: "parameterNames", call: null });
+      isRefined = true;
+    } else unscoped.push(node);
+  }
+  if (!isRefined) return;
+  for (const node of unscoped) places.delete(node);
+}
+
+/**
  * Places what nothing names: in the deepest module that holds both a known node before it and a known
  * node after it in the data flow. What has only one side lies in the root, in a body with its owner.
  */
@@ -230,8 +263,7 @@ function fillFromNeighbours(level: NamedLevel, places: Map<GraphNode, NodePlace>
     const from = before.get(node);
     const to = after.get(node);
     const path = from === undefined || to === undefined ? base : commonAncestor(from, to);
-    const isBelow = pathDepth(path) >= pathDepth(base);
-    places.set(node, { path: isBelow ? path : base, evidence: null, call: null });
+    places.set(node, { path: isWithin(path, base) ? path : base, evidence: null, call: null });
   }
 }
 

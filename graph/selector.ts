@@ -128,7 +128,9 @@ export function selectSpan(tree: ModuleTree, selector: ModuleSelector): readonly
       throw spanError(
         shown,
         module,
-        `"${module.path}" is called ${module.calls.length} times, not once`,
+        `"${module.path}" is ${
+          module.calls.length === 0 ? "never called" : `called ${module.calls.length} times`
+        }, not once`,
         "leave it out, or hook it by itself",
       );
     }

@@ -4,28 +4,38 @@
 // means is for scope_alignment.
 
 import type { EvidenceKind } from "./graph_module.ts";
-import type { GraphNode, ModelGraph } from "./model_graph.ts";
+import type { GraphNode } from "./model_graph.ts";
 
 /** What a fusion of ONNX Runtime adds behind the name of a node that it keeps. */
 const FUSION_TAIL = /\/[A-Za-z0-9]*(?:Fusion|Fused)[A-Za-z0-9]*\/?$/;
 
-/** True when some live node carries a scope. */
-export function isSlashDialect(graph: ModelGraph): boolean {
-  return graph.nodes.some((node) => !node.isConstant && slashScope(node) !== null);
+/** Deeper scopes are no module paths. */
+const DEPTH_MAX = 64;
+
+/** A scope, `""` for the root, and what holds it. */
+export interface SlashScope {
+  readonly scope: string;
+  readonly evidence: EvidenceKind;
 }
 
-/** A node's scope, `""` for the root, with what holds it; null when neither name is a scope. */
-export function slashScope(node: GraphNode): { scope: string; evidence: EvidenceKind } | null {
-  const name = node.name.startsWith("fused /") ? node.name.slice("fused ".length) : node.name;
-  if (name.startsWith("/")) {
-    return { scope: withoutOperator(name.replace(FUSION_TAIL, "")), evidence: "nodeNames" };
-  }
+/** A node's scope; null when neither its name nor that of its first output holds one. */
+export function slashScope(node: GraphNode): SlashScope | null {
+  const byName = slashScopeOfName(node.name);
+  if (byName !== null) return byName;
   const output = node.outputs.find((value) => value !== "") ?? "";
   if (!output.startsWith("/")) return null;
-  return {
-    scope: withoutOperator(output.replace(/[/_]output_\d+$/, "")),
-    evidence: "valueNames",
-  };
+  return bounded(withoutOperator(output.replace(/[/_]output_\d+$/, "")), "valueNames");
+}
+
+/** The scope in the name of a node. */
+export function slashScopeOfName(name: string): SlashScope | null {
+  const bare = name.startsWith("fused /") ? name.slice("fused ".length) : name;
+  if (!bare.startsWith("/")) return null;
+  return bounded(withoutOperator(bare.replace(FUSION_TAIL, "")), "nodeNames");
+}
+
+function bounded(scope: string, evidence: EvidenceKind): SlashScope | null {
+  return scope.length > 1024 || scope.split("/").length > DEPTH_MAX ? null : { scope, evidence };
 }
 
 function withoutOperator(name: string): string {

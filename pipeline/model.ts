@@ -41,6 +41,11 @@ export interface ModelSettings {
 export interface RunOptions {
   /** Ends the run between two segments; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * Names of the outputs that are wanted; all of them when left out. With hooks, nodes that neither
+   * these nor a hooked module need do not run: `[]` stops after the last hooked module.
+   */
+  readonly outputs?: readonly string[];
   /** A plan made by {@linkcode Model.plan} to run instead of the cheapest one for the hooks. */
   readonly plan?: Plan;
 }
@@ -51,11 +56,15 @@ export interface PlanOptions {
   readonly tap?: ModuleSelector;
   /** Modules after which the graph is cut although no hook asks. */
   readonly split?: ModuleSelector;
+  /** Names of the outputs that are wanted: see {@linkcode RunOptions}. */
+  readonly outputs?: readonly string[];
 }
 
 /** A plan that is ready, with the hooks that it was made for. */
 interface ActivePlan {
   readonly version: number;
+  /** The wanted outputs as one text; `""` for all. */
+  readonly outputsKey: string;
   readonly plan: Plan;
   readonly compiled: CompiledPlan;
   readonly ready: Promise<void>;
@@ -226,6 +235,7 @@ export class Model {
       demands: sorted.map(([, demand]) => demand),
       structureHash: this.#structure.hash,
       orderKeys,
+      ...(options.outputs === undefined ? {} : { outputs: this.#checkedOutputs(options.outputs) }),
     });
   }
 
@@ -253,7 +263,9 @@ export class Model {
    */
   run(feeds: TensorMap, options?: RunOptions): Promise<TensorMap> {
     const active = this.#active;
-    if (options === undefined && active !== null && active.version === this.#version) {
+    const isCurrent = active !== null && active.version === this.#version &&
+      active.outputsKey === "";
+    if (options === undefined && isCurrent) {
       const session = active.compiled.whole;
       // The guard of the one session is the guard of the model: nothing is checked twice.
       if (session !== null) {
@@ -289,11 +301,11 @@ export class Model {
     const leases = new Map<string, HookLease>();
     const held: CompiledPlan[] = [];
     try {
-      const compiled = await this.#holdPlan(options.plan, leases, held);
+      const compiled = await this.#holdPlan(options, leases, held);
       options.signal?.throwIfAborted();
       if (compiled.whole !== null) {
         this.#runCount++;
-        const outputs = await compiled.whole.run(feeds);
+        const outputs = await compiled.whole.run(feeds, options.outputs);
         options.signal?.throwIfAborted();
         return outputs;
       }
@@ -315,12 +327,13 @@ export class Model {
 
   /** Takes the plan and the hooks together, before anything is awaited: they belong to one version. */
   async #holdPlan(
-    forced: Plan | undefined,
+    options: RunOptions,
     leases: Map<string, HookLease>,
     held: CompiledPlan[],
   ): Promise<CompiledPlan> {
-    const active = forced === undefined ? this.#activate() : null;
-    const compiled = active?.compiled ?? this.#compile(forced ?? this.plan());
+    const compiled = options.plan === undefined
+      ? this.#activate(options.outputs).compiled
+      : this.#compile(options.plan);
     for (const path of Object.keys(compiled.plan.order)) {
       const registry = this.#registries.get(path);
       if (registry !== undefined) leases.set(path, registry.acquire());
@@ -330,14 +343,17 @@ export class Model {
     return compiled;
   }
 
-  #activate(): ActivePlan {
+  #activate(outputs?: readonly string[]): ActivePlan {
     const before = this.#active;
-    if (before !== null && before.version === this.#version) return before;
     const version = this.#version;
-    const plan = this.plan();
+    const outputsKey = outputs === undefined ? "" : JSON.stringify(outputs);
+    if (before !== null && before.version === version && before.outputsKey === outputsKey) {
+      return before;
+    }
+    const plan = this.plan(outputs === undefined ? {} : { outputs });
     const compiled = this.#compile(plan);
     const ready = compiled.hold();
-    const active: ActivePlan = { version, plan, compiled, ready };
+    const active: ActivePlan = { version, outputsKey, plan, compiled, ready };
     this.#active = active;
     ready.catch(() => {
       if (this.#active === active) this.#active = null;
@@ -405,6 +421,19 @@ export class Model {
         ? `did you mean ${nearest.map((name) => `"${name}"`).join(" or ")}?`
         : "list the modules with `hookline inspect`",
       details: { module: path, nearest },
+    });
+  }
+
+  #checkedOutputs(outputs: readonly string[]): readonly string[] {
+    const known = this.#structure.graph.outputs;
+    const unknown = outputs.filter((name) => !known.includes(name));
+    if (unknown.length === 0) return outputs;
+    throw new HooklineError("FETCH_UNKNOWN", {
+      message: `cannot run "${this.label}": it has no output ${
+        unknown.map((name) => `"${name}"`).join(", ")
+      }`,
+      fix: `ask for some of ${known.join(", ")}, or hook a module to see values inside the model`,
+      details: { outputs: unknown, nearest: nearestNames(unknown[0] ?? "", known) },
     });
   }
 

@@ -3,6 +3,7 @@
 
 import type { GraphModule } from "../graph/graph_module.ts";
 import type { ModelGraph } from "../graph/model_graph.ts";
+import { usesOf } from "../graph/sub_model.ts";
 import { callsOf, type ModuleDemand } from "./demand.ts";
 import { EventSchedule } from "./event_schedule.ts";
 import { type Plan, type PlanStep, sealPlan, segmentsOf, type SegmentStep } from "./plan.ts";
@@ -17,6 +18,8 @@ export interface PlanRequest {
   readonly structureHash: string;
   /** Canonical text of the hooks' order by module path, part of the plan's hash. */
   readonly orderKeys: Readonly<Record<string, string>>;
+  /** Outputs that are wanted; all when left out. Nodes that only others need do not run. */
+  readonly outputs?: readonly string[];
 }
 
 /**
@@ -30,24 +33,53 @@ export function makePlan(request: PlanRequest): Plan {
   for (const demand of demands) {
     if (demand.hookNames.length > 0) order[demand.module.path] = demand.hookNames;
   }
+  const outputs = request.outputs ?? graph.outputs;
   const because = demands.flatMap((demand) => demand.because);
-  const seal = (kind: Plan["kind"], steps: readonly PlanStep[]): Plan =>
+  const seal = (kind: Plan["kind"], steps: readonly PlanStep[], reasons = because): Plan =>
     sealPlan(
-      { kind, steps, outputs: graph.outputs, order, because },
+      { kind, steps, outputs, order, because: reasons },
       request.structureHash + JSON.stringify(request.orderKeys),
     );
   if (demands.length === 0) return seal("whole", []);
   const isCut = demands.some((demand) => demand.editsOutputs || demand.isolation !== null);
-  if (!isCut) return seal("tapped", tappedSteps(graph, demands));
-  const calls = callsOf(demands);
+  const live = graph.nodes.filter((node) => !node.isConstant).map((node) => node.index);
+  const nodes = request.outputs === undefined ? live : neededNodes(graph, demands, outputs);
+  if (!isCut && nodes.length === live.length) return seal("tapped", tappedSteps(graph, demands));
   const steps = planRegion({
     graph,
-    nodes: graph.nodes.filter((node) => !node.isConstant).map((node) => node.index),
-    outputs: graph.outputs,
-    demands: calls,
+    nodes,
+    outputs,
+    demands: callsOf(demands),
     counter: { next: 0 },
   });
-  return seal("split", withConstantOutputs(graph, steps));
+  const stopped = nodes.length === live.length
+    ? []
+    : [`${nodes.length} of ${live.length} nodes run: nothing that is wanted needs the others`];
+  return seal(isCut ? "split" : "tapped", withConstantOutputs(graph, steps, outputs), [
+    ...because,
+    ...stopped,
+  ]);
+}
+
+/** Live nodes that the wanted outputs and the demanded modules need, ascending. */
+function neededNodes(
+  graph: ModelGraph,
+  demands: readonly ModuleDemand[],
+  outputs: readonly string[],
+): number[] {
+  const needed = new Set<number>();
+  const waiting: number[] = [];
+  const need = (node: number | undefined): void => {
+    if (node === undefined || needed.has(node) || (graph.nodes[node]?.isConstant ?? true)) return;
+    needed.add(node);
+    waiting.push(node);
+  };
+  for (const value of outputs) need(graph.producerOf(value));
+  for (const demand of demands) for (const call of demand.module.calls) call.nodes.forEach(need);
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    for (const value of usesOf(graph, node)) need(graph.producerOf(value));
+  }
+  return [...needed].sort((left, right) => left - right);
 }
 
 /** One session with everything that hooks want as further outputs, then all events in model order. */
@@ -80,8 +112,12 @@ function tappedSteps(graph: ModelGraph, demands: readonly ModuleDemand[]): PlanS
 }
 
 /** Model outputs that no live node computes come out of the first segment. */
-function withConstantOutputs(graph: ModelGraph, steps: PlanStep[]): PlanStep[] {
-  const constant = graph.outputs.filter((value) => graph.isConstantValue(value));
+function withConstantOutputs(
+  graph: ModelGraph,
+  steps: PlanStep[],
+  outputs: readonly string[],
+): PlanStep[] {
+  const constant = outputs.filter((value) => graph.isConstantValue(value));
   if (constant.length === 0) return steps;
   const at = steps.findIndex((step) => step.kind === "segment");
   const first = steps[at];

@@ -283,6 +283,7 @@ function segmentStep(
   const outputs: string[] = [];
   const taps: string[] = [];
   const regionOutputs = new Set(request.outputs);
+  const region = new Set(request.nodes);
   for (const node of nodes) {
     for (const value of usesOf(graph, node)) {
       const producer = graph.producerOf(value);
@@ -292,7 +293,7 @@ function segmentStep(
     for (const value of graph.nodes[node]?.outputs ?? []) {
       if (value === "") continue;
       const isUsedLater = graph.consumersOf(value).some((consumer) =>
-        segmentOfNode.get(consumer) !== rank
+        region.has(consumer) && segmentOfNode.get(consumer) !== rank
       );
       if (isUsedLater || regionOutputs.has(value)) outputs.push(value);
       else if (wanted.has(value)) {

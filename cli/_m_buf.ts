@@ -1,0 +1,2 @@
+import { ModelProtoSchema } from "onnx-buf";
+console.log(ModelProtoSchema.typeName);

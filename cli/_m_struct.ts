@@ -1,0 +1,10 @@
+import { ModelStructure } from "../pipeline/model_structure.ts";
+const a = performance.now();
+const s = new ModelStructure(Deno.args[0]!);
+const b = performance.now();
+s.tree;
+console.log(b-a, performance.now()-b);
+import { blockIds } from "../graph/equal_blocks.ts";
+const c = performance.now();
+blockIds(s.tree, s.graph);
+console.log(performance.now()-c);
