@@ -5,8 +5,13 @@ import { float32, type Model, type ModelHook } from "../mod.ts";
 import type { Bench, BenchContext } from "./bench.ts";
 import { type BenchRow, compareSamples } from "./bench_row.ts";
 import { race } from "./harness.ts";
-import { CountingObserver, IdleEditor, openHooked, openPlain } from "./subjects.ts";
-import { transformerFeeds } from "./subjects.ts";
+import {
+  CountingObserver,
+  IdleEditor,
+  openHooked,
+  openPlain,
+  transformerFeeds,
+} from "./subjects.ts";
 import { identityBytes } from "./tiny_model.ts";
 import { transformerBytes } from "./transformer_model.ts";
 

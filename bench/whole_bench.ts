@@ -5,7 +5,7 @@ import { float32 } from "../mod.ts";
 import type { Bench, BenchContext } from "./bench.ts";
 import { type BenchRow, compareContestants } from "./bench_row.ts";
 import { race } from "./harness.ts";
-import { openHooked, openPlain, requireEqual, transformerFeeds } from "./subjects.ts";
+import { openHooked, openPlain, requireSame, transformerFeeds } from "./subjects.ts";
 import { identityBytes } from "./tiny_model.ts";
 import { DEFAULT_TRANSFORMER } from "./transformer_model.ts";
 
@@ -36,7 +36,7 @@ async function transformerRow(
   const feeds = transformerFeeds(tokens, DEFAULT_TRANSFORMER.width);
   await using plain = await openPlain(path, threads, feeds);
   await using model = await openHooked(path, threads);
-  requireEqual(await model.run(feeds), await plain.run(), "whole");
+  requireSame(await model.run(feeds), await plain.run(), { what: "whole", exact: true });
   const found = await race([
     { name: "plain", run: () => plain.run() },
     { name: "hookline", run: () => model.run(feeds) },
@@ -54,7 +54,7 @@ async function identityRow({ threads, rounds, log }: BenchContext): Promise<Benc
   const feeds = { x: float32([4], [1, 2, 3, 4]) };
   await using plain = await openPlain(identityBytes(), threads, feeds);
   await using model = await openHooked(identityBytes(), threads);
-  requireEqual(await model.run(feeds), await plain.run(), "identity");
+  requireSame(await model.run(feeds), await plain.run(), { what: "identity", exact: true });
   const found = await race([
     { name: "plain", run: () => plain.run() },
     { name: "hookline", run: () => model.run(feeds) },

@@ -3,7 +3,7 @@
 // modules inside, how often each parameter is used, how often the operator sequence repeats, and paths
 // that leave and re-enter. It knows one level and what lies in which module; names are settled before.
 
-import { isConvex, type LiveGraph, reentryLevels } from "./convexity.ts";
+import { type LiveGraph, reentryLevels } from "./convexity.ts";
 import type { ModelGraph } from "./model_graph.ts";
 
 /** A module at one level, before its calls are known. */
@@ -19,8 +19,13 @@ export interface LevelModule {
   readonly className: string | null;
 }
 
-/** The nodes of each call of each module of a level, by path, calls in execution order. */
-export type LevelCalls = Map<string, readonly (readonly number[])[]>;
+/** What {@linkcode findCalls} finds. */
+export interface LevelCalls {
+  /** The nodes of each call of each module, by path, calls in execution order. */
+  readonly calls: ReadonlyMap<string, readonly (readonly number[])[]>;
+  /** Modules whose repetitions may be several calls or a loop in one. */
+  readonly ambiguousPaths: ReadonlySet<string>;
+}
 
 /** Modules of torch.nn whose forward applies one operation once: as many calls as repetitions. */
 const SINGLE_OPERATION_CLASSES: ReadonlySet<string> = new Set([
@@ -44,19 +49,18 @@ const SINGLE_OPERATION_CLASSES: ReadonlySet<string> = new Set([
 
 /** Finds the calls of a module and of every module in it. */
 export function findCalls(root: LevelModule, graph: ModelGraph, live: LiveGraph): LevelCalls {
-  const calls: LevelCalls = new Map();
-  new CallFinder(graph, live, calls).visit(root);
-  return calls;
+  const finder = new CallFinder(graph, live);
+  finder.visit(root);
+  return finder;
 }
 
 type Call = readonly number[];
 
-class CallFinder {
-  constructor(
-    readonly graph: ModelGraph,
-    readonly live: LiveGraph,
-    readonly calls: LevelCalls,
-  ) {}
+class CallFinder implements LevelCalls {
+  readonly calls = new Map<string, readonly Call[]>();
+  readonly ambiguousPaths = new Set<string>();
+
+  constructor(readonly graph: ModelGraph, readonly live: LiveGraph) {}
 
   visit(module: LevelModule): void {
     for (const child of module.children) this.visit(child);
@@ -119,6 +123,7 @@ class CallFinder {
     if (isSequential) return count;
     const windows = this.#assemble(Array.from({ length: count }, (): number[] => []), children, []);
     if (this.#hasForeignNodesBetween(windows)) return count;
+    this.ambiguousPaths.add(module.path);
     // Nothing stands between the repetitions: they may as well be a loop inside one call. A head that
     // runs over several inputs loops; so does a module around a single one; a chain of several does not.
     return children.length > 1 && this.#isChain(windows) ? count : 1;
@@ -293,9 +298,4 @@ function haveEqualSequences(sequences: readonly (readonly string[])[]): boolean 
     rest.every((sequence) =>
       sequence.length === first.length && sequence.every((item, index) => item === first[index])
     );
-}
-
-/** True when every call can run alone. */
-export function areConvex(live: LiveGraph, calls: readonly Call[]): boolean {
-  return calls.every((call) => isConvex(live, call));
 }

@@ -68,11 +68,15 @@ export class ModuleParameters {
   }
 }
 
+/** Paddle2ONNX names its weights. */
+const WEIGHT_NAME = /\.[wb]_\d+(?:_\d+)?$/;
+
 function holdsWeights(node: GraphNode): boolean {
   const tensor: TensorProto | undefined = node.proto.attribute.find((attribute) =>
     attribute.name === "value"
   )?.t;
   if (tensor === undefined || tensor.dims.length === 0) return false;
+  if (WEIGHT_NAME.test(node.outputs[0] ?? "")) return true;
   const count = tensor.dims.reduce((product, size) => product * size, 1n);
   if (FLOAT_TYPES.has(tensor.dataType)) return count >= 2n;
   return BYTE_TYPES.has(tensor.dataType) && count >= 16n;

@@ -75,6 +75,7 @@ class TreeBuilder {
   readonly #boundaries: Readonly<Record<string, ModuleBoundary>>;
   readonly #drafts = new Map<string, ModuleDraft>();
   readonly #parameters = new ModuleParameters();
+  readonly #ambiguousCalls = new Set<string>();
 
   constructor(
     graph: ModelGraph,
@@ -151,7 +152,9 @@ class TreeBuilder {
     const roots = levelModules(nodes, own, this.#naming, owner === null);
     const calls = new Map<string, readonly (readonly number[])[]>();
     for (const root of roots) {
-      for (const [path, found] of findCalls(root, graph, live)) calls.set(path, found);
+      const found = findCalls(root, graph, live);
+      for (const [path, nodes] of found.calls) calls.set(path, nodes);
+      for (const path of found.ambiguousPaths) this.#ambiguousCalls.add(path);
     }
     return { level, live, nodes, calls };
   }
@@ -245,6 +248,10 @@ class TreeBuilder {
       reason = "a path leaves it and comes back, so it cannot run alone";
     } else if (this.#naming.ambiguousPaths.has(draft.path)) {
       reason = "a number at the end of its name was taken for a further call";
+    } else if (this.#ambiguousCalls.has(draft.path)) {
+      reason = draft.calls.length === 1
+        ? "what repeats in it was taken for a loop in one call"
+        : "what repeats in it was taken for several calls";
     }
     const isCuttable = isCalled && isWhole && draft.insideBody === null &&
       draft.alsoInside === null;

@@ -10,6 +10,7 @@ import type { EvidenceKind } from "./graph_module.ts";
 import { metadataPlaces } from "./metadata_names.ts";
 import type { GraphNode, ModelGraph } from "./model_graph.ts";
 import { commonAncestor, isWithin, pathAndAncestors, pathDepth } from "./module_path.ts";
+import { isPaddleDialect, paddlePlaces } from "./paddle_names.ts";
 import { ParameterNames } from "./parameter_names.ts";
 import { alignScopes, type ScopeUse } from "./scope_alignment.ts";
 import { slashScope, slashScopeOfName } from "./slash_names.ts";
@@ -76,14 +77,14 @@ export function modelLevels(graph: ModelGraph, owner: GraphNode | null = null): 
 export function nameNodes(graph: ModelGraph, options: NamingOptions): Naming {
   const levels = modelLevels(graph);
   const graphs = levels.map((level) => level.graph);
-  const isPaddle = graph.nodes.some((node) => node.name.startsWith("p2o."));
+  const isPaddle = isPaddleDialect(graph);
   const parameters = new ParameterNames(graphs, isPaddle);
   const dialects = [
     metadataPlaces(graphs, parameters),
     functionPlaces(graphs, options.frames),
     slashPlaces(graph, parameters, options.frames),
     tensorFlowPlaces(graphs, options.model),
-    parameterPlaces(graphs, parameters, isPaddle),
+    isPaddle ? paddlePlaces(graph, parameters) : parameterPlaces(graphs, parameters),
   ];
   const places = new Map<GraphNode, NodePlace>();
   const calledPaths = new Set<string>([""]);
@@ -197,7 +198,6 @@ function tensorFlowPlaces(graphs: readonly ModelGraph[], model: ModelProto): Dia
 function parameterPlaces(
   graphs: readonly ModelGraph[],
   parameters: ParameterNames,
-  isPaddle: boolean,
 ): Dialect {
   const places = new Map<GraphNode, DialectPlace>();
   for (const graph of graphs) {
@@ -209,7 +209,7 @@ function parameterPlaces(
         path,
         evidence: "parameterNames",
         call: null,
-        calledPaths: isPaddle ? pathAndAncestors(path) : [],
+        calledPaths: [],
       });
     }
   }

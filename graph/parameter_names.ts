@@ -24,6 +24,7 @@ const TRANSPARENT_OPERATORS: ReadonlySet<string> = new Set([
 /** The module that a parameter's name puts it in, or null when the name is no dotted path. */
 export function moduleOfParameter(name: string): string | null {
   if (name.length > NAME_LENGTH_MAX || name.includes("::") || name.includes("/")) return null;
+  if (name.startsWith("p2o.")) return null; // Paddle2ONNX's helpers
   const bare = name.replace(QUANTIZATION_SUFFIX, "");
   const dot = bare.lastIndexOf(".");
   if (dot <= 0 || dot === bare.length - 1 || /^[\d.]+$/.test(bare)) return null;

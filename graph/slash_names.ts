@@ -7,8 +7,10 @@ import type { EvidenceKind } from "./graph_module.ts";
 import type { GraphNode } from "./model_graph.ts";
 
 /** What a fusion of ONNX Runtime adds behind the name of a node that it keeps. */
-const FUSION_TAIL = /\/[A-Za-z0-9]*(?:Fusion|Fused)[A-Za-z0-9]*\/?$/;
+const FUSION_TAIL = /(?:\/+[A-Za-z0-9_]*fus(?:ion|ed)[A-Za-z0-9_]*)+\/*$/i;
 
+/** What spox puts in front of the names of a model that it has inlined. */
+const INLINED = /^([^/]*?)_*Inline_\d+__(?=\/)/;
 /** Deeper scopes are no module paths. */
 const DEPTH_MAX = 64;
 
@@ -29,7 +31,8 @@ export function slashScope(node: GraphNode): SlashScope | null {
 
 /** The scope in the name of a node. */
 export function slashScopeOfName(name: string): SlashScope | null {
-  const bare = name.startsWith("fused /") ? name.slice("fused ".length) : name;
+  const bare = (name.startsWith("fused /") ? name.slice("fused ".length) : name)
+    .replace(INLINED, (_, prefix: string) => prefix === "" ? "" : `/${prefix}`);
   if (!bare.startsWith("/")) return null;
   return bounded(withoutOperator(bare.replace(FUSION_TAIL, "")), "nodeNames");
 }

@@ -57,8 +57,11 @@ function topologyPaths(graph: ModelGraph, nodes: readonly GraphNode[]): Map<Grap
   let groupCount = 0;
   let blockCount = 0;
   for (const part of findRepeats(groups.map((group) => signature(nodes, group)))) {
-    if (part.count === 1) {
-      assign(groups[part.from] as Group, `group.${groupCount++}`);
+    const first = groups[part.from] as Group;
+    if (part.count === 1 || (part.period === 1 && first.to - first.from === 1)) {
+      for (let index = 0; index < part.count; index++) {
+        assign(groups[part.from + index] as Group, `group.${groupCount++}`);
+      }
       continue;
     }
     for (let repeat = 0; repeat < part.count; repeat++) {

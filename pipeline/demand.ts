@@ -162,6 +162,13 @@ export function requireHookable(
       details: { module: module.path, hook: hook.name, body: module.insideBody },
     });
   }
+  if (module.calls.length === 0) {
+    throw new HooklineError("MODULE_NOT_CUTTABLE", {
+      message: `cannot hook "${module.path}": it is a container that is never called, so the hook would never run`,
+      fix: `hook what it holds: ${module.children.slice(0, 3).join(", ") || "nothing"}`,
+      details: { module: module.path, hook: hook.name },
+    });
+  }
   if (hook.access !== "observe" && !module.isCuttable) {
     throw new HooklineError("MODULE_NOT_CUTTABLE", {
       message: `cannot ${hook.access} "${module.path}" with hook "${hook.name}": ${

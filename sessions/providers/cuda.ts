@@ -53,7 +53,7 @@ async function probe(
   if (found === "absent") {
     return {
       available: false,
-      reason: `${library} is not in ${folder}`,
+      reason: `${library} does not lie beside ONNX Runtime`,
       fix: FIX_MISSING,
     };
   }

@@ -1,2 +1,0 @@
-import { ModelProtoSchema } from "onnx-buf";
-console.log(ModelProtoSchema.typeName);
