@@ -99,6 +99,7 @@ export type {
 export type { PlanDocument } from "./pipeline/planner.ts";
 export type { Plugin, PluginContext } from "./pipeline/plugin.ts";
 export { type DType } from "./tensor/dtype.ts";
+export { type NdArray, ndarrayView } from "./tensor/ndarray_view.ts";
 export {
   copyTensor,
   elementCount,

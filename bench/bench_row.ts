@@ -2,7 +2,7 @@
 // `deno task bench --json`: fields may be added, never renamed.
 
 import type { Race } from "./harness.ts";
-import { interquartileRange, median, medianInterval } from "./statistics.ts";
+import { interquartileRange, median, type MedianInterval, medianInterval } from "./statistics.ts";
 
 /** What a row must stay below. */
 export interface BenchTarget {
@@ -54,6 +54,8 @@ export interface Comparison {
   readonly ours: readonly number[];
   /** The peer's samples of the same rounds. */
   readonly peer: readonly number[];
+  /** How many consecutive rounds belong to one opening; all when left out. */
+  readonly groupLength?: number;
   /** What the row must stay below. */
   readonly target?: BenchTarget;
 }
@@ -72,12 +74,13 @@ export function compareSamples(comparison: Comparison): BenchRow {
 export function compareContestants(
   race: Race,
   names: { readonly ours: string; readonly peer: string },
-  comparison: Omit<Comparison, "ours" | "peer">,
+  comparison: Omit<Comparison, "ours" | "peer" | "groupLength">,
 ): BenchRow {
   return compareSamples({
     ...comparison,
     ours: race.samples(names.ours),
     peer: race.samples(names.peer),
+    groupLength: race.groupLength,
   });
 }
 
@@ -85,10 +88,12 @@ export function compareContestants(
 export function makeRow(
   comparison: Omit<Comparison, "unit"> & { readonly unit: string },
 ): BenchRow {
-  const { name, versus, unit, ours, peer, target = null } = comparison;
+  const { name, versus, unit, ours, peer, groupLength, target = null } = comparison;
   if (ours.length !== peer.length) throw new RangeError(`${name}: samples do not pair up`);
-  const ratio = medianInterval(ours.map((sample, round) => sample / (peer[round] ?? NaN)));
-  const overhead = medianInterval(ours.map((sample, round) => sample - (peer[round] ?? NaN)));
+  const pairs = (combine: (own: number, other: number) => number): MedianInterval =>
+    medianInterval(ours.map((own, round) => combine(own, peer[round] ?? NaN)), groupLength);
+  const ratio = pairs((own, other) => own / other);
+  const overhead = pairs((own, other) => own - other);
   const row = {
     name,
     ratio: ratio.median,

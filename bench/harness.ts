@@ -26,6 +26,8 @@ export interface RaceOptions {
 export interface Race {
   /** Rounds that counted. */
   readonly rounds: number;
+  /** Rounds on the same opened contestants: consecutive samples belong together in such groups. */
+  readonly groupLength: number;
   /**
    * One number a round, in round order: milliseconds for doing the work once.
    *
@@ -58,18 +60,56 @@ export async function race(
       if (round >= 0) samples.get(contestant.name)?.push(elapsedMs);
     }
   }
+  return raceOf(samples, { rounds, groupLength: rounds });
+}
+
+/** Contestants that hold something open. */
+export interface OpenedContestants extends AsyncDisposable {
+  /** Who races. */
+  readonly contestants: readonly Contestant[];
+}
+
+/**
+ * Races contestants that are opened anew several times. Two sessions of one model differ by some
+ * percent from opening to opening (where their memory came to lie), which no number of rounds on one
+ * pair averages out. Every second opening runs in reverse order: C B A C B A …
+ *
+ * `options.rounds` is the number of all rounds; it is rounded up to the same for every opening.
+ */
+export async function raceReopened(
+  open: (opening: number) => Promise<OpenedContestants>,
+  options: RaceOptions & { readonly openings: number },
+): Promise<Race> {
+  const openings = Math.min(options.openings, options.rounds);
+  const rounds = Math.ceil(options.rounds / openings);
+  const samples = new Map<string, number[]>();
+  for (let opening = 0; opening < openings; opening++) {
+    await using opened = await open(opening);
+    const order = opening % 2 === 0 ? opened.contestants : opened.contestants.toReversed();
+    const found = await race(order, { ...options, rounds });
+    for (const { name } of order) {
+      samples.set(name, [...samples.get(name) ?? [], ...found.samples(name)]);
+    }
+  }
+  return raceOf(samples, { rounds: rounds * openings, groupLength: rounds });
+}
+
+function raceOf(
+  samples: ReadonlyMap<string, readonly number[]>,
+  facts: { readonly rounds: number; readonly groupLength: number },
+): Race {
   const samplesOf = (name: string): readonly number[] => {
     const found = samples.get(name);
     if (found === undefined) throw new RangeError(`no contestant is called "${name}"`);
     return found;
   };
   return {
-    rounds,
+    ...facts,
     samples: samplesOf,
     series(names, combine) {
       const columns = names.map(samplesOf);
       return Array.from(
-        { length: rounds },
+        { length: facts.rounds },
         (_, round) => combine(...columns.map((column) => column[round] ?? NaN)),
       );
     },

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { freemem } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Bench, ModelFile } from "./bench.ts";
-import { type BenchRow, compareContestants, makeRow } from "./bench_row.ts";
+import { compareContestants, makeRow } from "./bench_row.ts";
 import { type ChildMeasure, measureChild } from "./child_measure.ts";
 import { race } from "./harness.ts";
 
@@ -23,48 +23,48 @@ export const inspectBench: Bench = {
     // Decoding holds the file's bytes, and copies while it reads them.
     const decoded = freemem() > 3 * large.fileByteLength ? large : models.transformer();
     const versus = `onnx-buf decoding a ${gigabytes(decoded)} file in a process of its own`;
-    const inspect = inspectCommand(large.path);
-    const decode = decodeCommand(decoded.path);
-    requireDocument(await measureChild(inspect, { cwd: ROOT }), large);
-    log("inspect: time");
+    const decode = new MeasuredCommand(decodeCommand(decoded.path));
+    const inspect = new MeasuredCommand(inspectCommand(large.path));
+    requireDocument(await inspect.run(), large);
+    log("inspect: decoding everything and inspecting, in turn");
     const found = await race([
-      { name: "decode", run: () => measureChild(decode, { cwd: ROOT }) },
-      { name: "inspect", run: () => measureChild(inspect, { cwd: ROOT }) },
-    ], { rounds: rounds(7), warmup: 1 });
+      { name: "decode", run: () => decode.run() },
+      { name: "inspect", run: () => inspect.run() },
+    ], { rounds: rounds(5), warmup: 1 });
     const time = compareContestants(found, { ours: "inspect", peer: "decode" }, {
       name: "inspect.time",
       versus,
       unit: "ms",
       target: { field: "value", limit: 300 },
     });
-    log("inspect: memory");
-    return [time, ...await memoryRows(inspect, decode, { versus, rounds: rounds(3) })];
+    const [ours, peer] = [inspect.lastPeaks(found.rounds), decode.lastPeaks(found.rounds)];
+    // Where the system does not tell, there is no row rather than a guess.
+    if (ours === null || peer === null) return [time];
+    const target = { field: "value", limit: 120 } as const;
+    return [time, makeRow({ name: "inspect.memory", versus, unit: "MB", ours, peer, target })];
   },
 };
 
-async function memoryRows(
-  inspect: readonly string[],
-  decode: readonly string[],
-  given: { readonly versus: string; readonly rounds: number },
-): Promise<BenchRow[]> {
-  const ours: number[] = [];
-  const peer: number[] = [];
-  for (let round = 0; round < given.rounds; round++) {
-    const decoding = await measureChild(decode, { cwd: ROOT, peak: true });
-    const inspecting = await measureChild(inspect, { cwd: ROOT, peak: true });
-    // Where the system does not tell, there is no row rather than a guess.
-    if (decoding.peakByteLength === null || inspecting.peakByteLength === null) return [];
-    peer.push(decoding.peakByteLength / MEGABYTE);
-    ours.push(inspecting.peakByteLength / MEGABYTE);
+/** A command that remembers the peak of each of its runs. */
+class MeasuredCommand {
+  readonly #command: readonly string[];
+  readonly #peaks: (number | null)[] = [];
+
+  constructor(command: readonly string[]) {
+    this.#command = command;
   }
-  return [makeRow({
-    name: "inspect.memory",
-    versus: given.versus,
-    unit: "MB",
-    ours,
-    peer,
-    target: { field: "value", limit: 120 },
-  })];
+
+  async run(): Promise<ChildMeasure> {
+    const measure = await measureChild(this.#command, { cwd: ROOT, peak: true });
+    this.#peaks.push(measure.peakByteLength);
+    return measure;
+  }
+
+  /** The peaks of the last runs in megabytes, or null when one is not known. */
+  lastPeaks(count: number): number[] | null {
+    const known = this.#peaks.slice(-count).filter((peak) => peak !== null);
+    return known.length === count ? known.map((peak) => peak / MEGABYTE) : null;
+  }
 }
 
 function decodeCommand(path: string): string[] {

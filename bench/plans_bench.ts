@@ -4,27 +4,35 @@
 import type { Model, Plan, TensorMap } from "../mod.ts";
 import type { Bench, BenchContext } from "./bench.ts";
 import { type BenchRow, compareContestants } from "./bench_row.ts";
-import { race } from "./harness.ts";
+import { type OpenedContestants, raceReopened } from "./harness.ts";
 import {
   blockPaths,
   observe,
-  openHooked,
-  openPlain,
+  openPair,
+  type Pair,
   requireSame,
   transformerFeeds,
 } from "./subjects.ts";
 import { DEFAULT_TRANSFORMER } from "./transformer_model.ts";
 
 const VERSUS = "onnxruntime-node session.run of the whole model, same options";
+/** How often the sessions are opened anew. */
+const OPENINGS = 8;
 const { blocks, width } = DEFAULT_TRANSFORMER;
+
+/** How the model runs now, and by which plan. */
+interface Prepared {
+  readonly plan: Plan;
+  run(): Promise<TensorMap>;
+}
 
 interface Case {
   readonly bench: string;
   readonly tokens: number;
   readonly rounds: number;
   readonly limit: number;
-  /** Registers hooks or makes a plan, and says how to run it. */
-  prepare(model: Model, feeds: TensorMap): () => Promise<TensorMap>;
+  /** Registers hooks or makes a plan. */
+  prepare(model: Model, feeds: TensorMap): Prepared;
   /** The kind of plan that must come of it. */
   readonly kind: Plan["kind"];
 }
@@ -33,14 +41,14 @@ interface Case {
 export const tappedBench: Bench = {
   name: "tapped",
   description: "every block's outputs observed, against the plain whole model",
-  run: (context) => runCases(context, [tapped(16, 200), tapped(128, 60)]),
+  run: (context) => runCases(context, [tapped(16, 200), tapped(128, 64)]),
 };
 
 /** `split`: cut after every block. */
 export const splitBench: Bench = {
   name: "split",
   description: "cut after every block, against the plain whole model",
-  run: (context) => runCases(context, [split(16, 200, 1.1), split(128, 60, 1.05)]),
+  run: (context) => runCases(context, [split(16, 200, 1.1), split(128, 64, 1.05)]),
 };
 
 function tapped(tokens: number, rounds: number): Case {
@@ -52,7 +60,7 @@ function tapped(tokens: number, rounds: number): Case {
     kind: "tapped",
     prepare(model, feeds) {
       observe(model, blockPaths(blocks));
-      return () => model.run(feeds);
+      return { plan: model.plan(), run: () => model.run(feeds) };
     },
   };
 }
@@ -66,7 +74,7 @@ function split(tokens: number, rounds: number, limit: number): Case {
     kind: "split",
     prepare(model, feeds) {
       const plan = model.plan({ split: blockPaths(blocks) });
-      return () => model.run(feeds, { plan });
+      return { plan, run: () => model.run(feeds, { plan }) };
     },
   };
 }
@@ -78,25 +86,34 @@ async function runCases(context: BenchContext, cases: readonly Case[]): Promise<
 }
 
 async function runCase(context: BenchContext, given: Case): Promise<BenchRow> {
-  const { bench, tokens, limit, kind } = given;
-  const { path } = context.models.transformer();
+  const { bench, tokens, limit } = given;
+  const { path: model } = context.models.transformer();
   context.log(`${bench}: ${tokens} tokens`);
   const feeds = transformerFeeds(tokens, width);
-  await using plain = await openPlain(path, context.threads, feeds);
-  await using model = await openHooked(path, context.threads);
-  const run = given.prepare(model, feeds);
-  const planned = kind === "split" ? model.plan({ split: blockPaths(blocks) }) : model.plan();
-  if (planned.kind !== kind) throw new Error(`${bench}: the plan is ${planned.kind}, not ${kind}`);
-  const outputs = await run();
-  requireSame(outputs, await plain.run(), { what: bench, exact: false });
-  const found = await race([
-    { name: "plain", run: () => plain.run() },
-    { name: "hookline", run },
-  ], { rounds: context.rounds(given.rounds) });
+  const { threads } = context;
+  const found = await raceReopened(
+    async (opening) =>
+      await openCase(given, await openPair(opening, { model, feeds, threads }), feeds),
+    { rounds: context.rounds(given.rounds), openings: OPENINGS },
+  );
   return compareContestants(found, { ours: "hookline", peer: "plain" }, {
     name: `${bench}.tokens${tokens}`,
     versus: VERSUS,
     unit: "ms",
     target: { field: "upper", limit },
   });
+}
+
+async function openCase(given: Case, pair: Pair, feeds: TensorMap): Promise<OpenedContestants> {
+  const { bench, kind } = given;
+  const { plan, run } = given.prepare(pair.model, feeds);
+  if (plan.kind !== kind) throw new Error(`${bench}: the plan is ${plan.kind}, not ${kind}`);
+  requireSame(await run(), await pair.plain.run(), { what: bench, exact: false });
+  return {
+    contestants: [
+      { name: "plain", run: () => pair.plain.run() },
+      { name: "hookline", run },
+    ],
+    [Symbol.asyncDispose]: () => pair[Symbol.asyncDispose](),
+  };
 }

@@ -43,18 +43,29 @@ export function interquartileRange(values: readonly number[]): number {
  * The median of a series and how far it may be off, by resampling the series with replacement. For
  * paired contestants the series holds one number a round (a ratio, a difference), so that what slowed
  * a whole round down cancels out.
+ *
+ * `groupLength` says how many consecutive numbers belong together (the rounds of one opening): then
+ * whole groups are resampled, and within each the numbers, so that what differs from group to group
+ * counts as the uncertainty that it is.
+ *
+ * @throws {RangeError} when the series does not consist of whole groups.
  */
-export function medianInterval(series: readonly number[]): MedianInterval {
+export function medianInterval(
+  series: readonly number[],
+  groupLength: number = series.length,
+): MedianInterval {
   const count = series.length;
+  const groupCount = count / groupLength;
+  if (!Number.isInteger(groupCount)) throw new RangeError("the series ends inside a group");
+  const random = new ResamplingRandom();
   const resampled = new Float64Array(count);
   const medians = new Float64Array(RESAMPLE_COUNT);
-  let state = SEED | 0;
   for (let index = 0; index < RESAMPLE_COUNT; index++) {
-    for (let place = 0; place < count; place++) {
-      state ^= state << 13;
-      state ^= state >>> 17;
-      state ^= state << 5;
-      resampled[place] = series[(state >>> 0) % count] ?? NaN;
+    for (let group = 0; group < groupCount; group++) {
+      const start = groupCount === 1 ? 0 : random.below(groupCount) * groupLength;
+      for (let place = 0; place < groupLength; place++) {
+        resampled[group * groupLength + place] = series[start + random.below(groupLength)] ?? NaN;
+      }
     }
     resampled.sort();
     medians[index] = quantile(resampled, 0.5);
@@ -65,4 +76,16 @@ export function medianInterval(series: readonly number[]): MedianInterval {
     lower: quantile(medians, 0.05),
     upper: quantile(medians, 0.95),
   };
+}
+
+/** xorshift32 from a fixed seed. */
+class ResamplingRandom {
+  #state = SEED | 0;
+
+  below(limit: number): number {
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
+    return (this.#state >>> 0) % limit;
+  }
 }

@@ -61,6 +61,35 @@ function plainOptions(
   return options as unknown as InferenceSession.SessionOptions;
 }
 
+/** Both sides of one model. */
+export interface Pair extends AsyncDisposable {
+  /** Hookline's. */
+  readonly model: Model;
+  /** The peer. */
+  readonly plain: PlainSession;
+}
+
+/** What to open a pair of. */
+export interface PairOptions {
+  /** A path, or bytes. */
+  readonly model: string | Uint8Array;
+  /** What both are fed. */
+  readonly feeds: TensorMap;
+  /** Threads of each session. */
+  readonly threads: number;
+}
+
+/** Opens both sides; with an odd `opening` ours first, so that neither always gets the better memory. */
+export async function openPair(opening: number, options: PairOptions): Promise<Pair> {
+  const { model: source, feeds, threads } = options;
+  await using stack = new AsyncDisposableStack();
+  const early = opening % 2 === 1 ? stack.use(await openHooked(source, threads)) : null;
+  const plain = stack.use(await openPlain(source, threads, feeds));
+  const model = early ?? stack.use(await openHooked(source, threads));
+  const opened = stack.move();
+  return { model, plain, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
 /** Opens and releases a plain session. */
 export async function createPlain(path: string, threads: number): Promise<void> {
   await loadOrt();

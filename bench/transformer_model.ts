@@ -114,6 +114,13 @@ export function transformerBytes(options: TransformerOptions = {}): Uint8Array<A
   return bytes;
 }
 
+/** What {@linkcode writeTransformer} would write; makes no weight. */
+export function describeTransformer(options: WriteTransformerOptions = {}): TransformerReport {
+  const plan = planTransformer(options);
+  const isExternal = options.weights === "external";
+  return reportOf(plan, encodeTransformer(plan, isExternal ? "model.onnx.data" : null));
+}
+
 interface TransformerPlan extends TransformerShape {
   readonly graph: TransformerGraph;
   readonly seed: number;

@@ -63,6 +63,8 @@ export const ERROR_CODES = {
   PLAN_CYCLE: "the chosen modules cannot be cut apart because they depend on one another",
   PLAN_VALUE_TYPE: "a value at a cut has a type that cannot cross it",
   PIPELINE_INVALID: "a pipeline's definition is not complete or names something twice",
+  CAPTURE_EMPTY: "a requested capture recorded nothing, because none of its modules ran",
+  CAPTURE_BUDGET: "captured values would take more bytes than the budget allows",
   FILE_FORMAT: "a data file is damaged or of an unsupported kind",
   FILE_READ: "a data file cannot be read",
   FILE_WRITE: "a data file cannot be written",

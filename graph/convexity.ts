@@ -26,6 +26,7 @@ const NONE: readonly number[] = Object.freeze([]);
 
 /** What {@linkcode isConvex} and {@linkcode reentryLevels} work on: one level's live nodes. */
 export interface LiveGraph {
+  /** For each node the live nodes that it reads from. */
   readonly predecessors: readonly (readonly number[])[];
   /** For each node the number of live nodes before it. */
   readonly liveCounts: readonly number[];

@@ -16,6 +16,8 @@ import {
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
+  SparseTensorProtoSchema,
+  type TensorProto,
   TensorProtoSchema,
   ValueInfoProtoSchema,
 } from "onnx-buf";
@@ -30,8 +32,10 @@ export interface InlinedModel {
   readonly frames: ReadonlyMap<NodeProto, readonly FunctionFrame[]>;
 }
 
-const DEPTH_MAX = 64;
-const NODE_COUNT_MAX = 2_000_000;
+/** Calls and bodies within one another. */
+const DEPTH_MAX = 96;
+/** Nodes and calls in all: functions that call one another twice double with every level. */
+const NODE_COUNT_MAX = 500_000;
 
 /** The key of a function or of a node that may call one. */
 export function functionKey(domain: string, name: string, overload: string): string {
@@ -40,10 +44,11 @@ export function functionKey(domain: string, name: string, overload: string): str
 
 /**
  * Inlines every call of a module function, nested ones too. A function that imports another version
- * of an operator set than the model does stays a call.
+ * of an operator set than the model does stays a call, and so do the calls in its body.
  *
- * @throws {HooklineError} MODEL_CYCLE when functions call one another in a circle, MODEL_TOO_LARGE
- * when inlining would exceed two million nodes.
+ * @throws {HooklineError} MODEL_CYCLE when functions call one another in a circle, MODEL_TOO_DEEP when
+ * calls and bodies nest more than 96 deep, MODEL_TOO_LARGE when inlining would exceed half a million
+ * nodes.
  */
 export function inlineFunctions(model: ModelProto): InlinedModel {
   const versions = new Map(
@@ -56,16 +61,15 @@ export function inlineFunctions(model: ModelProto): InlinedModel {
       const version = versions.get(normalDomain(entry.domain));
       return version === undefined || version === entry.version;
     });
-    if (agrees) {
-      inlinable.set(
-        functionKey(definition.domain, definition.name, definition.overload),
-        definition,
-      );
+    if (!agrees) continue;
+    for (const entry of definition.opsetImport) {
+      versions.set(normalDomain(entry.domain), entry.version);
     }
+    inlinable.set(keyOf(definition), definition);
   }
   if (inlinable.size === 0 || model.graph === undefined) return { model, frames: new Map() };
   const inliner = new Inliner(model.graph, inlinable);
-  const graph = inliner.graph(model.graph, IDENTITY, [], 0);
+  const graph = inliner.inlined();
   const opsetImport = [...model.opsetImport];
   for (const definition of inlinable.values()) {
     for (const entry of definition.opsetImport) {
@@ -75,13 +79,34 @@ export function inlineFunctions(model: ModelProto): InlinedModel {
       opsetImport.push(entry);
     }
   }
-  const functions = model.functions.filter((definition) =>
-    !inlinable.has(functionKey(definition.domain, definition.name, definition.overload))
-  );
+  const functions = functionsToKeep(model.functions, inlinable);
   return {
     model: copyMessage(ModelProtoSchema, model, { graph, opsetImport, functions }),
     frames: inliner.frames,
   };
+}
+
+function keyOf(definition: FunctionProto): string {
+  return functionKey(definition.domain, definition.name, definition.overload);
+}
+
+/** Functions that stay calls, and all that their bodies call. */
+function functionsToKeep(
+  functions: readonly FunctionProto[],
+  inlinable: ReadonlyMap<string, FunctionProto>,
+): FunctionProto[] {
+  const kept = new Set(functions.map(keyOf).filter((key) => !inlinable.has(key)));
+  if (kept.size === 0) return [];
+  const keep = (node: NodeProto): void => {
+    kept.add(functionKey(node.domain, node.opType, node.overload));
+    for (const attribute of node.attribute) {
+      attribute.g?.node.forEach(keep);
+      for (const graph of attribute.graphs) graph.node.forEach(keep);
+    }
+  };
+  const byKey = new Map(functions.map((definition) => [keyOf(definition), definition]));
+  for (const key of kept) byKey.get(key)?.node.forEach(keep); // a Set hands out what is added meanwhile
+  return functions.filter((definition) => kept.has(keyOf(definition)));
 }
 
 function normalDomain(domain: string): string {
@@ -95,91 +120,128 @@ function isOperatorLibrary(domain: string): boolean {
 }
 
 /** How names of one scope become names of the scope that it is put into. */
-type Rename = (name: string) => string;
-const IDENTITY: Rename = (name) => name;
+interface Scope {
+  /** The new name of a value. */
+  readonly rename: (name: string) => string;
+  /** The new name of a value that a body declares itself, whatever it is called outside. */
+  readonly renameOwn: (name: string) => string;
+  /** Attributes of the call, for nodes that refer to them. */
+  readonly given: ReadonlyMap<string, AttributeProto>;
+  /** The calls that led here, outermost first. */
+  readonly frames: readonly FunctionFrame[];
+  /** Keys of the functions that are being inlined. */
+  readonly calling: ReadonlySet<string>;
+  /** Calls and bodies around. */
+  readonly depth: number;
+}
+
+const TOP: Scope = Object.freeze({
+  rename: (name: string) => name,
+  renameOwn: (name: string) => name,
+  given: new Map(),
+  frames: [],
+  calling: new Set<string>(),
+  depth: 0,
+});
 
 class Inliner {
   readonly frames = new Map<NodeProto, readonly FunctionFrame[]>();
+  readonly #root: GraphProto;
   readonly #initializers: ReadonlySet<string>;
+  readonly #functions: ReadonlyMap<string, FunctionProto>;
+  readonly #separator: string;
   #callCount = 0;
   #nodeCount = 0;
 
-  constructor(root: GraphProto, readonly functions: ReadonlyMap<string, FunctionProto>) {
+  constructor(root: GraphProto, functions: ReadonlyMap<string, FunctionProto>) {
+    this.#root = root;
+    this.#functions = functions;
     this.#initializers = new Set(root.initializer.map((tensor) => tensor.name));
+    // `layer@0/x` cannot meet a name of the file unless the file has such names itself.
+    let separator = "@";
+    const names = root.node.flatMap((node) => node.output).filter((name) => name.includes("@"));
+    while (names.some((name) => name.includes(separator))) separator += "@";
+    this.#separator = separator;
   }
 
-  graph(
-    graph: GraphProto,
-    rename: Rename,
-    frames: readonly FunctionFrame[],
-    depth: number,
-  ): GraphProto {
+  inlined(): GraphProto {
+    return this.#graph(this.#root, TOP);
+  }
+
+  #graph(graph: GraphProto, scope: Scope): GraphProto {
+    if (scope.depth > DEPTH_MAX) throw tooDeep();
     const node: NodeProto[] = [];
-    for (const inner of graph.node) this.#node(inner, rename, NO_ATTRIBUTES, frames, depth, node);
-    if (rename === IDENTITY) return copyMessage(GraphProtoSchema, graph, { node });
+    if (scope.frames.length === 0) {
+      for (const inner of graph.node) this.#node(inner, scope, node);
+      return copyMessage(GraphProtoSchema, graph, { node });
+    }
+    // A body may reuse a name that means something else outside: its own names stay its own.
+    const own = ownNames(graph);
+    const inside: Scope = {
+      ...scope,
+      rename: (name) => own.has(name) ? scope.renameOwn(name) : scope.rename(name),
+    };
+    for (const inner of graph.node) this.#node(inner, inside, node);
     const renamed = (values: GraphProto["input"]): GraphProto["input"] =>
-      values.map((value) => copyMessage(ValueInfoProtoSchema, value, { name: rename(value.name) }));
+      values.map((value) =>
+        copyMessage(ValueInfoProtoSchema, value, { name: inside.rename(value.name) })
+      );
+    const tensor = (held: TensorProto): TensorProto =>
+      copyMessage(TensorProtoSchema, held, { name: inside.rename(held.name) });
     return copyMessage(GraphProtoSchema, graph, {
       node,
       input: renamed(graph.input),
       output: renamed(graph.output),
       valueInfo: [],
-      initializer: graph.initializer.map((tensor) =>
-        copyMessage(TensorProtoSchema, tensor, { name: rename(tensor.name) })
+      initializer: graph.initializer.map(tensor),
+      sparseInitializer: graph.sparseInitializer.map((sparse) =>
+        sparse.values === undefined
+          ? sparse
+          : copyMessage(SparseTensorProtoSchema, sparse, { values: tensor(sparse.values) })
       ),
+      quantizationAnnotation: [],
     });
   }
 
-  #node(
-    node: NodeProto,
-    rename: Rename,
-    given: ReadonlyMap<string, AttributeProto>,
-    frames: readonly FunctionFrame[],
-    depth: number,
-    out: NodeProto[],
-  ): void {
-    const attribute = this.#attributes(node, rename, given, frames, depth);
-    const input = node.input.map((name) => name === "" ? "" : rename(name));
-    const output = node.output.map((name) => name === "" ? "" : rename(name));
-    const definition = this.functions.get(functionKey(node.domain, node.opType, node.overload));
-    if (definition !== undefined) {
-      this.#call(
-        copyMessage(NodeProtoSchema, node, { attribute, input, output }),
-        definition,
-        frames,
-        depth,
-        out,
-      );
+  #node(node: NodeProto, scope: Scope, out: NodeProto[]): void {
+    this.#count();
+    const definition = this.#functions.get(functionKey(node.domain, node.opType, node.overload));
+    const attribute = this.#attributes(node, scope);
+    if (definition === undefined && scope.frames.length === 0 && attribute === node.attribute) {
+      out.push(node);
       return;
     }
-    if (++this.#nodeCount > NODE_COUNT_MAX) {
-      throw new HooklineError("MODEL_TOO_LARGE", {
-        message:
-          `cannot inline the model's functions: they expand to more than ${NODE_COUNT_MAX} nodes`,
-        fix: "export the model without nested functions",
-      });
-    }
-    const made = frames.length === 0 && attribute === node.attribute
-      ? node
-      : copyMessage(NodeProtoSchema, node, { attribute, input, output });
-    if (frames.length > 0) this.frames.set(made, frames);
-    out.push(made);
+    const made = copyMessage(NodeProtoSchema, node, {
+      attribute,
+      input: node.input.map((name) => name === "" ? "" : scope.rename(name)),
+      output: node.output.map((name) => name === "" ? "" : scope.rename(name)),
+    });
+    if (definition === undefined) this.#add(made, scope.frames, out);
+    else this.#call(made, definition, { scope, out });
   }
 
-  #attributes(
-    node: NodeProto,
-    rename: Rename,
-    given: ReadonlyMap<string, AttributeProto>,
-    frames: readonly FunctionFrame[],
-    depth: number,
-  ): AttributeProto[] {
-    if (rename === IDENTITY && node.attribute.every((attribute) => !hasGraph(attribute))) {
-      return node.attribute;
-    }
+  #add(node: NodeProto, frames: readonly FunctionFrame[], out: NodeProto[]): void {
+    if (frames.length > 0) this.frames.set(node, frames);
+    out.push(node);
+  }
+
+  #count(): void {
+    if (++this.#nodeCount <= NODE_COUNT_MAX) return;
+    throw new HooklineError("MODEL_TOO_LARGE", {
+      message:
+        `cannot inline the model's functions: they expand to more than ${NODE_COUNT_MAX} nodes`,
+      fix: "export the model without nested functions",
+    });
+  }
+
+  #attributes(node: NodeProto, scope: Scope): AttributeProto[] {
+    if (scope.frames.length === 0 && !node.attribute.some(hasGraph)) return node.attribute;
+    const inner = (graph: GraphProto): GraphProto =>
+      this.#graph(graph, { ...scope, depth: scope.depth + 1 });
     const made: AttributeProto[] = [];
     for (const attribute of node.attribute) {
       if (attribute.refAttrName !== "") {
-        const actual = given.get(attribute.refAttrName);
+        const actual = scope.given.get(attribute.refAttrName);
         if (actual !== undefined) {
           made.push(copyMessage(AttributeProtoSchema, actual, { name: attribute.name }));
         }
@@ -189,7 +251,6 @@ class Inliner {
         made.push(attribute);
         continue;
       }
-      const inner = (graph: GraphProto): GraphProto => this.graph(graph, rename, frames, depth);
       made.push(copyMessage(AttributeProtoSchema, attribute, {
         ...(attribute.g === undefined ? {} : { g: inner(attribute.g) }),
         graphs: attribute.graphs.map(inner),
@@ -201,19 +262,13 @@ class Inliner {
   #call(
     call: NodeProto,
     definition: FunctionProto,
-    frames: readonly FunctionFrame[],
-    depth: number,
-    out: NodeProto[],
+    { scope, out }: { readonly scope: Scope; readonly out: NodeProto[] },
   ): void {
-    if (depth >= DEPTH_MAX) {
-      throw new HooklineError("MODEL_CYCLE", {
-        message:
-          `cannot inline function "${definition.name}": calls nest more than ${DEPTH_MAX} deep`,
-        fix: "export the model again; ONNX functions may not call one another in a circle",
-        details: { function: definition.name },
-      });
-    }
-    const prefix = `${call.name === "" ? definition.name : call.name}@${this.#callCount++}/`;
+    const key = keyOf(definition);
+    if (scope.calling.has(key)) throw circle(definition);
+    if (scope.depth >= DEPTH_MAX) throw tooDeep();
+    const name = call.name === "" ? definition.name : call.name;
+    const prefix = `${name}${this.#separator}${this.#callCount++}/`;
     const actual = new Map<string, string>();
     definition.input.forEach((name, index) => actual.set(name, call.input[index] ?? ""));
     const passedThrough: [string, string][] = [];
@@ -222,28 +277,63 @@ class Inliner {
       if (actual.has(name)) passedThrough.push([actual.get(name) ?? "", outer]);
       else if (outer !== "") actual.set(name, outer);
     });
-    const rename: Rename = (name) => actual.get(name) ?? prefix + name;
     const given = new Map<string, AttributeProto>();
     for (const attribute of definition.attributeProto) given.set(attribute.name, attribute);
     for (const attribute of call.attribute) given.set(attribute.name, attribute);
-    const inner = [...frames, {
+    const frames = [...scope.frames, {
       callName: call.name,
       domain: definition.domain,
       functionName: definition.name,
       overload: definition.overload,
       parameters: call.input.filter((name) => this.#initializers.has(name)),
     }];
-    for (const node of definition.node) this.#node(node, rename, given, inner, depth + 1, out);
+    const renameOwn = (name: string): string => prefix + name;
+    const inside: Scope = {
+      rename: (name) => actual.get(name) ?? renameOwn(name),
+      renameOwn,
+      given,
+      frames,
+      calling: new Set(scope.calling).add(key),
+      depth: scope.depth + 1,
+    };
+    for (const node of definition.node) this.#node(node, inside, out);
     for (const [from, to] of passedThrough) {
       if (from === "" || to === "") continue;
-      const identity = create(NodeProtoSchema, { opType: "Identity", input: [from], output: [to] });
-      this.frames.set(identity, inner);
-      out.push(identity);
+      this.#count();
+      this.#add(
+        create(NodeProtoSchema, { opType: "Identity", input: [from], output: [to] }),
+        frames,
+        out,
+      );
     }
   }
 }
 
-const NO_ATTRIBUTES: ReadonlyMap<string, AttributeProto> = new Map();
+function circle(definition: FunctionProto): HooklineError {
+  return new HooklineError("MODEL_CYCLE", {
+    message:
+      `cannot inline function "${definition.name}": it calls itself, directly or in a circle`,
+    fix: "export the model again; ONNX functions may not call one another in a circle",
+    details: { function: definition.name },
+  });
+}
+
+function tooDeep(): HooklineError {
+  return new HooklineError("MODEL_TOO_DEEP", {
+    message:
+      `cannot inline the model's functions: calls and bodies nest more than ${DEPTH_MAX} deep`,
+    fix: "export the model with fewer functions within functions",
+  });
+}
+
+/** Names that a body declares or computes itself. */
+function ownNames(graph: GraphProto): ReadonlySet<string> {
+  const own = new Set<string>();
+  for (const value of [...graph.input, ...graph.initializer]) own.add(value.name);
+  for (const sparse of graph.sparseInitializer) own.add(sparse.values?.name ?? "");
+  for (const node of graph.node) for (const output of node.output) own.add(output);
+  return own;
+}
 
 function hasGraph(attribute: AttributeProto): boolean {
   return attribute.g !== undefined || attribute.graphs.length > 0;

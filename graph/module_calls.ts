@@ -8,14 +8,17 @@ import type { ModelGraph } from "./model_graph.ts";
 
 /** A module at one level, before its calls are known. */
 export interface LevelModule {
+  /** The module's path. */
   readonly path: string;
   /** Live nodes that lie in no child, ascending, each with its use number where names tell one. */
   readonly ownNodes: readonly { readonly index: number; readonly call: number | null }[];
+  /** Modules directly below. */
   readonly children: readonly LevelModule[];
   /** True when the module is known never to be called: its children count as its parent's. */
   readonly isContainer: boolean;
   /** True when the module's nodes are known to be those of one call. */
   readonly isSingleCall: boolean;
+  /** The module's class, where the file has it. */
   readonly className: string | null;
 }
 

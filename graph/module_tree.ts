@@ -15,7 +15,7 @@ import type {
 } from "./graph_module.ts";
 import { boundaryOf } from "./module_boundary.ts";
 import { findCalls, type LevelModule } from "./module_calls.ts";
-import { ModuleParameters } from "./module_parameters.ts";
+import { ModuleParameters } from "./_module_parameters.ts";
 import { isWithin, parentPath, pathAndAncestors, pathDepth } from "./module_path.ts";
 import type { GraphNode, ModelGraph } from "./model_graph.ts";
 import { modelLevels, type NamedLevel, nameNodes, type Naming } from "./naming_evidence.ts";

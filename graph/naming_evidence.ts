@@ -5,29 +5,17 @@
 
 import type { ModelProto, NodeProto } from "onnx-buf";
 import type { FunctionFrame } from "./function_frame.ts";
-import { functionPlaces } from "./function_names.ts";
+import { functionPlaces } from "./_function_names.ts";
 import type { EvidenceKind } from "./graph_module.ts";
-import { metadataPlaces } from "./metadata_names.ts";
+import { metadataPlaces } from "./_metadata_names.ts";
 import type { GraphNode, ModelGraph } from "./model_graph.ts";
 import { commonAncestor, isWithin, pathAndAncestors, pathDepth } from "./module_path.ts";
-import { isPaddleDialect, paddlePlaces } from "./paddle_names.ts";
-import { ParameterNames } from "./parameter_names.ts";
+import type { DialectPlace, NodePlace } from "./_node_place.ts";
+import { isPaddleDialect, paddlePlaces } from "./_paddle_names.ts";
+import { ParameterNames } from "./_parameter_names.ts";
 import { alignScopes, type ScopeUse } from "./scope_alignment.ts";
-import { slashScope, slashScopeOfName } from "./slash_names.ts";
-import { isTensorFlowDialect, tensorFlowPath } from "./tensorflow_names.ts";
-
-/** Where a live node lies. */
-export interface NodePlace {
-  /** The path of the innermost module. */
-  readonly path: string;
-  /** What says so; null for a node placed by its neighbours alone. */
-  readonly evidence: EvidenceKind | null;
-  /**
-   * Nodes of one module with the same number belong to the same call, with different numbers to
-   * different calls, in their order; null when the names tell nothing.
-   */
-  readonly call: number | null;
-}
+import { slashScope, slashScopeOfName } from "./_slash_names.ts";
+import { isTensorFlowDialect, tensorFlowPath } from "./_tensorflow_names.ts";
 
 /** What the names of a model say. */
 export interface Naming {
@@ -35,6 +23,7 @@ export interface Naming {
   readonly places: ReadonlyMap<GraphNode, NodePlace>;
   /** Modules that the names show never to be called: lists and dictionaries of modules. */
   readonly containers: ReadonlySet<string>;
+  /** Class names by path, where the file has them. */
   readonly classNames: ReadonlyMap<string, string>;
   /** Modules whose name or number of calls rests on a guess. */
   readonly ambiguousPaths: ReadonlySet<string>;
@@ -42,23 +31,15 @@ export interface Naming {
 
 /** What {@linkcode nameNodes} works on. */
 export interface NamingOptions {
+  /** The model: its producer is evidence. */
   readonly model: ModelProto;
   /** For each inlined node the calls that it came from, outermost first. */
   readonly frames: ReadonlyMap<NodeProto, readonly FunctionFrame[]>;
 }
 
-/** What one dialect says of one node. */
-export interface DialectPlace extends NodePlace {
-  readonly evidence: EvidenceKind;
-  /** Paths that the node's name shows to have been called. */
-  readonly calledPaths: readonly string[];
-  /** Classes of paths, where the dialect has them. */
-  readonly classNames?: readonly (readonly [path: string, className: string])[];
-  readonly isAmbiguous?: boolean;
-}
-
 /** A level of the model: the top graph or a body. */
 export interface NamedLevel {
+  /** The level's own graph. */
   readonly graph: ModelGraph;
   /** The node whose body the level is; null at the top. */
   readonly owner: GraphNode | null;
@@ -192,7 +173,7 @@ function tensorFlowPlaces(graphs: readonly ModelGraph[], model: ModelProto): Dia
     }
   }
   // Names glued together by a converter nest deeper than there are nodes to nest: they are noise.
-  return paths.size > liveCount ? new Map() : places;
+  return paths.size > 2 * liveCount ? new Map() : places;
 }
 
 function parameterPlaces(

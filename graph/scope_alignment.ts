@@ -7,7 +7,7 @@
 // among scopes of equal text; only the innermost segment shows the number.
 
 import { childPath, pathComponents } from "./module_path.ts";
-import type { ParameterNames } from "./parameter_names.ts";
+import type { ParameterNames } from "./_parameter_names.ts";
 
 /** A scope as it stands in names, with what is known of it. */
 export interface ScopeUse {

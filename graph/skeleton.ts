@@ -11,7 +11,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type ModelProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { fileSource, memorySource } from "./byte_source.ts";
-import { SELF_LOCATION, skimModel } from "./skim.ts";
+import { GRAPH_DEPTH_MAX, SELF_LOCATION, skimModel, tooDeepError } from "./skim.ts";
 import { walkTensors } from "./walk_tensors.ts";
 
 /** Where a model came from. `path` is absolute and as given, `realPath` follows symbolic links. */
@@ -117,11 +117,17 @@ function resolveSelfReferences(model: ModelProto, origin: SkeletonOrigin): void 
   }
 }
 
+/** Messages within messages: three for each graph (node, attribute, graph), and what a graph holds. */
+const MESSAGE_DEPTH_MAX = 3 * GRAPH_DEPTH_MAX + 16;
+
 function decode(bytes: Uint8Array, label: string): ModelProto {
   let model: ModelProto;
   try {
-    model = fromBinary(ModelProtoSchema, bytes);
+    model = fromBinary(ModelProtoSchema, bytes, { recursionLimit: MESSAGE_DEPTH_MAX });
   } catch (cause) {
+    if (cause instanceof Error && cause.message.includes("recursion depth")) {
+      throw tooDeepError(label, cause);
+    }
     throw new HooklineError("MODEL_MALFORMED", {
       message: `cannot read "${label}": ${cause instanceof Error ? cause.message : String(cause)}`,
       fix: "copy, download or export the file again; it is damaged",

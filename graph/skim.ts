@@ -20,7 +20,8 @@ export const INLINE_BYTE_LENGTH = 1024;
 export const INLINE_SHAPE_BYTE_LENGTH = 65_536;
 
 const STRUCTURE_BYTE_LENGTH_MAX = 536_870_912;
-const DEPTH_MAX = 64;
+/** How deep graphs may nest: the model's own graph is 1, a body in it 2. */
+export const GRAPH_DEPTH_MAX = 64;
 
 /** What {@linkcode skimModel} read. */
 export interface SkimResult {
@@ -37,6 +38,7 @@ interface Piece {
 }
 
 // Message kinds worth descending into, by the field numbers of onnx.proto (ONNX 1.20).
+const ATTRIBUTE_TENSOR = 5;
 type Kind = "model" | "graph" | "function" | "node" | "attribute" | "tensor";
 const CHILDREN: Readonly<Record<Kind, Readonly<Record<number, Kind>>>> = {
   model: { 7: "graph", 25: "function" },
@@ -81,14 +83,16 @@ class Skimmer {
   constructor(readonly source: ByteSource) {}
 
   message(start: number, end: number, kind: Kind, depth: number): Piece {
-    if (depth > DEPTH_MAX) throw tooDeep(this.source, start);
+    if (depth > GRAPH_DEPTH_MAX) throw tooDeepError(this.source.label);
     if (kind === "tensor") return this.#tensor(start, end);
     const children = CHILDREN[kind];
     const piece: Piece = { parts: [], byteLength: 0, changed: false };
     let verbatim = start; // everything since here is copied in one read
+    const isMerged = kind === "attribute" && this.#hasTensorInPieces(start, end);
     for (const field of readFields(this.source, start, end, kind)) {
       const child = field.wireType === 2 ? children[field.fieldNumber] : undefined;
       if (child === undefined || field.end - field.payload < INLINE_BYTE_LENGTH) continue;
+      if (isMerged && field.fieldNumber === ATTRIBUTE_TENSOR) continue;
       const inner = this.message(
         field.payload,
         field.end,
@@ -107,9 +111,17 @@ class Skimmer {
     return piece;
   }
 
+  /** A singular field may be given several times; protobuf merges them, so none can be left out. */
+  #hasTensorInPieces(start: number, end: number): boolean {
+    let count = 0;
+    for (const field of readFields(this.source, start, end, "AttributeProto")) {
+      if (field.fieldNumber === ATTRIBUTE_TENSOR) count++;
+    }
+    return count > 1;
+  }
+
   #tensor(start: number, end: number): Piece {
-    const fields = [...readFields(this.source, start, end, "TensorProto")];
-    const facts = tensorFacts(fields);
+    const facts = tensorFacts(this.source, start, end);
     const payload = facts.payload;
     const unchanged: Piece = { parts: [], byteLength: 0, changed: false };
     if (payload === null || facts.isExternal) return unchanged;
@@ -155,15 +167,16 @@ interface TensorFacts {
   readonly payload: WireField | null;
 }
 
-function tensorFacts(fields: readonly WireField[]): TensorFacts {
+function tensorFacts(source: ByteSource, start: number, end: number): TensorFacts {
   let dataType = 0;
   let rank = 0;
   let isExternal = false;
-  const payloads: WireField[] = [];
-  for (const field of fields) {
+  let payloadCount = 0;
+  let only: WireField | null = null;
+  for (const field of readFields(source, start, end, "TensorProto")) {
     switch (field.fieldNumber) {
       case 1:
-        rank += field.wireType === 0 ? 1 : field.end - field.payload; // packed dims: at least one byte each
+        rank += field.wireType === 0 ? 1 : countVarints(source, field);
         break;
       case 2:
         dataType = Number(field.varint);
@@ -171,7 +184,8 @@ function tensorFacts(fields: readonly WireField[]): TensorFacts {
       case 4:
       case 9:
       case 10:
-        payloads.push(field);
+        payloadCount++;
+        only = field;
         break;
       case 13:
         isExternal = true;
@@ -183,18 +197,26 @@ function tensorFacts(fields: readonly WireField[]): TensorFacts {
         break;
     }
   }
-  const only = payloads.length === 1 ? payloads[0] : undefined;
   // float_data and double_data, packed, hold the very bytes of raw_data for their own type (and only
   // then: float_data also stores complex64, double_data complex128).
-  const isRaw = only !== undefined && only.wireType === 2 &&
+  const isRaw = payloadCount === 1 && only !== null && only.wireType === 2 &&
     (only.fieldNumber === 9 || (only.fieldNumber === 4 && dataType === 1) ||
       (only.fieldNumber === 10 && dataType === 11));
   const isString = dataType === 8;
   return {
     isExternal,
     mayBeShape: rank <= 1 && (dataType === 6 || dataType === 7),
-    payload: isRaw && !isString && only !== undefined ? only : null,
+    payload: isRaw && !isString ? only : null,
   };
+}
+
+/** How many varints a packed field holds; two are as good as many. */
+function countVarints(source: ByteSource, field: WireField): number {
+  let count = 0;
+  for (let offset = field.payload; offset < field.end && count < 2; offset++) {
+    if (source.byteAt(offset) < 0x80) count++;
+  }
+  return count;
 }
 
 /** The `data_location` and `external_data` fields of a TensorProto, encoded. */
@@ -244,12 +266,13 @@ function concatenate(piece: Piece): Uint8Array {
   return out;
 }
 
-function tooDeep(source: ByteSource, byteOffset: number): HooklineError {
+/** The error for graphs within graphs without end. */
+export function tooDeepError(label: string, cause?: unknown): HooklineError {
   return new HooklineError("MODEL_TOO_DEEP", {
-    message:
-      `cannot read "${source.label}": graphs nest more than ${DEPTH_MAX} deep at byte ${byteOffset}`,
+    message: `cannot read "${label}": its graphs nest more than ${GRAPH_DEPTH_MAX} deep`,
     fix: "flatten the control flow of the model",
-    details: { path: source.label, byteOffset },
+    details: { path: label },
+    cause,
   });
 }
 
@@ -272,7 +295,10 @@ const OTHER_FORMATS: readonly {
 
 function checkMagic(source: ByteSource): void {
   const head = source.read(0, Math.min(32, source.byteLength));
+  // `ir_version`, then `producer_name`: a name that starts with "ORTM" is no magic number.
+  const startsAsModel = head[0] === 0x08 && head[2] === 0x12;
   const found = OTHER_FORMATS.find((format) =>
+    !(startsAsModel && format.offset > 0) &&
     [...format.text].every((letter, index) => head[format.offset + index] === letter.charCodeAt(0))
   );
   if (found !== undefined) throw notOnnx(source, found.what);

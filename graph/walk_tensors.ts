@@ -1,6 +1,13 @@
 // Visits every tensor of a model, wherever it stands: initializers, attributes, bodies, functions.
 
-import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from "onnx-buf";
+import type {
+  AttributeProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  SparseTensorProto,
+  TensorProto,
+} from "onnx-buf";
 
 /** Every TensorProto of a model, in file order, bodies and functions included. */
 export function* walkTensors(model: ModelProto): Generator<TensorProto> {
@@ -14,10 +21,7 @@ export function* walkTensors(model: ModelProto): Generator<TensorProto> {
 /** Every TensorProto of one graph and its bodies. */
 export function* graphTensors(graph: GraphProto): Generator<TensorProto> {
   yield* graph.initializer;
-  for (const sparse of graph.sparseInitializer) {
-    if (sparse.values !== undefined) yield sparse.values;
-    if (sparse.indices !== undefined) yield sparse.indices;
-  }
+  for (const sparse of graph.sparseInitializer) yield* sparseTensors(sparse);
   for (const node of graph.node) yield* nodeTensors(node);
 }
 
@@ -29,6 +33,13 @@ export function* nodeTensors(node: NodeProto): Generator<TensorProto> {
 function* attributeTensors(attribute: AttributeProto): Generator<TensorProto> {
   if (attribute.t !== undefined) yield attribute.t;
   yield* attribute.tensors;
+  if (attribute.sparseTensor !== undefined) yield* sparseTensors(attribute.sparseTensor);
+  for (const sparse of attribute.sparseTensors) yield* sparseTensors(sparse);
   if (attribute.g !== undefined) yield* graphTensors(attribute.g);
   for (const graph of attribute.graphs) yield* graphTensors(graph);
+}
+
+function* sparseTensors(sparse: SparseTensorProto): Generator<TensorProto> {
+  if (sparse.values !== undefined) yield sparse.values;
+  if (sparse.indices !== undefined) yield sparse.indices;
 }

@@ -54,6 +54,8 @@ export interface RegisteredHook {
   readonly unwindSelf: boolean;
   /** How often its `newForward` may call the original. */
   readonly maxOriginalCalls: number;
+  /** Whether it takes part in a run that starts now; null when it always does. */
+  readonly takesPart: (() => boolean) | null;
   /** Whether it agreed to share the module with other replacing hooks. */
   readonly chain: boolean;
 }
@@ -207,6 +209,7 @@ export function admitHook(
     changesShape: changesShape === true,
     unwindSelf: unwindSelf === true,
     maxOriginalCalls,
+    takesPart: hook.takesPart?.bind(hook) ?? null,
     chain: options.chain === true,
   });
 }

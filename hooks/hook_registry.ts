@@ -51,6 +51,9 @@ export class HookRegistry {
   readonly #listeners = new Set<(registry: HookRegistry) => void>();
   #hooks: ReadonlyMap<string, RegisteredHook> = new Map();
   #order: HookOrder;
+  /** Orders of the hooks that take part, by {@linkcode participation}; empty where all always do. */
+  readonly #partOrders = new Map<string, HookOrder>();
+  #hasConditional = false;
   #version = 0;
   #attaching = false;
 
@@ -220,8 +223,19 @@ export class HookRegistry {
    * at registration, so that the order of registering does not matter.
    */
   snapshot(): HookOrder {
-    requireComplete(this.#order);
-    return this.#order;
+    const order = this.#orderNow();
+    requireComplete(order);
+    return order;
+  }
+
+  /**
+   * Names of the hooks with `takesPart` that would take part in a run that starts now, as one text;
+   * `""` when no hook has it. Two runs with equal version and equal participation share a plan.
+   */
+  get participation(): string {
+    if (!this.#hasConditional) return "";
+    const names = this.#sorted().filter((hook) => hook.takesPart?.() === true);
+    return `${this.module.path}:${names.map((hook) => hook.name).join(",")};`;
   }
 
   /** The snapshot with a hold on it: take one when a call starts, release it when the call has ended. */
@@ -260,6 +274,17 @@ export class HookRegistry {
     return this.#queue.settled();
   }
 
+  #orderNow(): HookOrder {
+    const key = this.participation;
+    if (key === "") return this.#order;
+    const known = this.#partOrders.get(key);
+    if (known !== undefined) return known;
+    const hooks = this.#sorted().filter(({ takesPart }) => takesPart === null || takesPart());
+    const order = hookOrder(hooks, this.module.path);
+    this.#partOrders.set(key, order);
+    return order;
+  }
+
   #sorted(): RegisteredHook[] {
     return this.names.flatMap((name) => this.#hooks.get(name) ?? []);
   }
@@ -295,6 +320,8 @@ export class HookRegistry {
   ): Removal[] {
     this.#hooks = hooks;
     this.#order = order;
+    this.#partOrders.clear();
+    this.#hasConditional = [...hooks.values()].some((hook) => hook.takesPart !== null);
     this.#version++;
     const removals = leaving.map((hook) => new Removal(hook, this.module));
     for (const removal of removals) this.#queue.add(removal);

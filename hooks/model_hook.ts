@@ -117,6 +117,13 @@ export abstract class ModelHook {
   /** How often one `newForward` may call the original. */
   readonly maxOriginalCalls: number = 1;
 
+  /**
+   * Whether the hook takes part in the run that is about to start; a hook without it takes part in
+   * every run. Asked synchronously, once or more, in the caller's async context. False leaves the hook
+   * out of this run as if it were not registered: no tap, no cut, no cost. It must not throw.
+   */
+  takesPart?(): boolean;
+
   /** Runs once, synchronously, when the hook is registered. Throwing leaves it unregistered. */
   onAttach?(module: ModuleFacts): void;
 

@@ -15,7 +15,7 @@ import type { ProviderName } from "../sessions/providers/descriptor.ts";
 import type { ModelStructure } from "./model_structure.ts";
 import { type Plan, segmentsOf, type SegmentStep } from "./plan.ts";
 import type { SessionLease, SessionPool } from "./session_pool.ts";
-import type { ValueTypes } from "./value_types.ts";
+import { cannotCross, type ValueTypes } from "./value_types.ts";
 
 /** What all plans of one model share. */
 export interface PlanHost {
@@ -91,6 +91,7 @@ export class CompiledPlan {
     const leases: SessionLease[] = [];
     try {
       for (const segment of this.#encoded) leases.push(await this.#lease(segment));
+      refuseNonTensors(segmentsOf(this.plan.steps), leases);
     } catch (error) {
       for (const lease of leases) await lease.release();
       throw error;
@@ -158,6 +159,18 @@ export class CompiledPlan {
       label: `${this.#host.structure.skeleton.label}, segment ${segment.index}`,
       byteLength,
     };
+  }
+}
+
+/** A tap on a sequence or an optional would only fail when it is fetched; say so before anything runs. */
+function refuseNonTensors(segments: readonly SegmentStep[], leases: readonly SessionLease[]): void {
+  for (const [index, segment] of segments.entries()) {
+    if (segment.taps.length === 0) continue;
+    const tensors = new Set(
+      leases[index]?.session.outputs.filter((spec) => spec.isTensor).map((spec) => spec.name),
+    );
+    const impossible = segment.taps.filter((value) => !tensors.has(value));
+    if (impossible.length > 0) throw cannotCross(impossible);
   }
 }
 

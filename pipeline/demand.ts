@@ -164,7 +164,8 @@ export function requireHookable(
   }
   if (module.calls.length === 0) {
     throw new HooklineError("MODULE_NOT_CUTTABLE", {
-      message: `cannot hook "${module.path}": it is a container that is never called, so the hook would never run`,
+      message:
+        `cannot hook "${module.path}": it is a container that is never called, so the hook would never run`,
       fix: `hook what it holds: ${module.children.slice(0, 3).join(", ") || "nothing"}`,
       details: { module: module.path, hook: hook.name },
     });

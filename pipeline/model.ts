@@ -20,6 +20,7 @@ import { demandOf, type ModuleDemand, requireHookable, splitDemand, tapDemand } 
 import { Execution, type RunModule } from "./execution.ts";
 import { explainPlan } from "./explain.ts";
 import type { ModelStructure } from "./model_structure.ts";
+import { operatorModule, parseOperatorPath, selectWithOperators } from "./operator_module.ts";
 import type { Plan } from "./plan.ts";
 import { makePlan, type PlanDocument, planDocument } from "./planner.ts";
 import { SessionPool } from "./session_pool.ts";
@@ -63,7 +64,7 @@ export interface PlanOptions {
 /** A plan that is ready, with the hooks that it was made for. */
 interface ActivePlan {
   readonly version: number;
-  /** The wanted outputs as one text; `""` for all. */
+  /** The hooks that take part and the wanted outputs as one text; `""` for all and all. */
   readonly outputsKey: string;
   readonly plan: Plan;
   readonly compiled: CompiledPlan;
@@ -93,6 +94,10 @@ export class Model {
   readonly #registries = new Map<string, HookRegistry>();
   #version = 0;
   #active: ActivePlan | null = null;
+  #plans: { readonly version: number; readonly byKey: Map<string, Plan> } = {
+    version: 0,
+    byKey: new Map(),
+  };
   #runCount = 0;
   #closing: Promise<void> | null = null;
 
@@ -158,17 +163,19 @@ export class Model {
 
   /**
    * The modules that a selector names, in execution order: a path, a glob (`encoder.layer.*`), a
-   * `/regex/`, `class:BertLayer`, a predicate, or a list of these.
+   * `/regex/`, `class:BertLayer`, a predicate, or a list of these. `SELECTOR::Softmax` names the
+   * Softmax operators inside the modules of `SELECTOR`, each node a call.
    *
    * @throws {HooklineError} HOOK_MATCH_EMPTY when nothing matches, SELECTOR_SYNTAX for a bad pattern.
    */
   select(selector: ModuleSelector): readonly GraphModule[] {
-    return selectModules(this.#structure.tree, selector);
+    return selectWithOperators(this.#structure, selector);
   }
 
   /**
    * The registry of one module's hooks. A span (`h.[1-11]`: consecutive sibling modules) is a module
-   * like any other. Hooks that the module cannot have are refused when they are registered.
+   * like any other, and so are the operators of a type inside a module (`h.0.attn::Softmax`). Hooks that
+   * the module cannot have are refused when they are registered.
    *
    * @throws {HooklineError} MODULE_UNKNOWN with the nearest paths, MODULE_SPAN_INVALID,
    * MODULE_INSIDE_BODY, MODEL_CLOSED.
@@ -199,6 +206,7 @@ export class Model {
     const orderKeys: Record<string, string> = {};
     for (const [path, registry] of this.#hooked()) {
       const order = registry.snapshot();
+      if (order.entering.length === 0) continue; // none of its hooks takes part
       demands.set(path, demandOf(this.#module(path), order.entering));
       orderKeys[path] = order.key;
     }
@@ -264,7 +272,7 @@ export class Model {
   run(feeds: TensorMap, options?: RunOptions): Promise<TensorMap> {
     const active = this.#active;
     const isCurrent = active !== null && active.version === this.#version &&
-      active.outputsKey === "";
+      active.outputsKey === this.#participation();
     if (options === undefined && isCurrent) {
       const session = active.compiled.whole;
       // The guard of the one session is the guard of the model: nothing is checked twice.
@@ -346,11 +354,12 @@ export class Model {
   #activate(outputs?: readonly string[]): ActivePlan {
     const before = this.#active;
     const version = this.#version;
-    const outputsKey = outputs === undefined ? "" : JSON.stringify(outputs);
+    const outputsKey = this.#participation() +
+      (outputs === undefined ? "" : JSON.stringify(outputs));
     if (before !== null && before.version === version && before.outputsKey === outputsKey) {
       return before;
     }
-    const plan = this.plan(outputs === undefined ? {} : { outputs });
+    const plan = this.#planFor(outputsKey, outputs);
     const compiled = this.#compile(plan);
     const ready = compiled.hold();
     const active: ActivePlan = { version, outputsKey, plan, compiled, ready };
@@ -360,6 +369,25 @@ export class Model {
     });
     if (before !== null) before.ready.then(() => before.compiled.release(), () => {});
     return active;
+  }
+
+  /** The hooks with `takesPart` that take part in a run starting now, as one text. */
+  #participation(): string {
+    let all = "";
+    for (const registry of this.#registries.values()) all += registry.participation;
+    return all;
+  }
+
+  /** The plan for these outputs; runs that alternate between two of them do not plan anew. */
+  #planFor(key: string, outputs: readonly string[] | undefined): Plan {
+    if (this.#plans.version !== this.#version) {
+      this.#plans = { version: this.#version, byKey: new Map() };
+    }
+    const { byKey } = this.#plans;
+    const plan = byKey.get(key) ?? this.plan(outputs === undefined ? {} : { outputs });
+    if (byKey.size >= COMPILED_PLANS_KEPT) byKey.clear();
+    byKey.set(key, plan);
+    return plan;
   }
 
   #compile(plan: Plan): CompiledPlan {
@@ -408,6 +436,13 @@ export class Model {
         requireHookable(found, { name: "any hook", access: "observe" });
       }
       return found;
+    }
+    const operator = parseOperatorPath(this.#structure, path);
+    if (operator !== null) {
+      const inside = this.#module(operator.module);
+      const made = operatorModule(this.#structure, inside, operator.opType);
+      this.#spans.set(path, made);
+      return made;
     }
     if (/[[*?{]/.test(path)) {
       const span = spanModule(this.#structure, path);

@@ -98,12 +98,13 @@ function typeOf(spec: ValueSpec): ValueType | null {
   return spec.isTensor && spec.dtype !== null ? { dtype: spec.dtype, shape: spec.shape } : null;
 }
 
-function cannotCross(values: readonly string[]): HooklineError {
+/** The error for values that no engine can hand over. */
+export function cannotCross(values: readonly string[]): HooklineError {
   return new HooklineError("PLAN_VALUE_TYPE", {
-    message: `cannot cut at ${
+    message: `cannot cut or tap at ${
       values.slice(0, 3).map((value) => `"${value}"`).join(", ")
-    }: only tensors of types that JavaScript can hold cross a cut`,
-    fix: "hook a module whose inputs and outputs are plain tensors, or observe instead",
+    }: only tensors of types that JavaScript can hold leave ONNX Runtime`,
+    fix: "hook a module whose inputs and outputs are plain tensors",
     details: { values: [...values] },
   });
 }

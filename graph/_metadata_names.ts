@@ -6,8 +6,8 @@
 import type { GraphNode, ModelGraph } from "./model_graph.ts";
 import { isWithin } from "./module_path.ts";
 import { nameScopesOf } from "./name_scopes.ts";
-import type { DialectPlace } from "./naming_evidence.ts";
-import type { ParameterNames } from "./parameter_names.ts";
+import type { DialectPlace } from "./_node_place.ts";
+import type { ParameterNames } from "./_parameter_names.ts";
 
 const SUBGRAPH_ROOT = "_export_root";
 const EMPTY_STACK = "_empty_nn_module_stack_from_metadata_hook";

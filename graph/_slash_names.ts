@@ -16,7 +16,9 @@ const DEPTH_MAX = 64;
 
 /** A scope, `""` for the root, and what holds it. */
 export interface SlashScope {
+  /** The text up to the operator. */
   readonly scope: string;
+  /** Which name held it. */
   readonly evidence: EvidenceKind;
 }
 

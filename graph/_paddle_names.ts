@@ -3,8 +3,8 @@
 // layer instances. A layer that became several nodes begins behind the last value that another names.
 
 import type { GraphNode, ModelGraph } from "./model_graph.ts";
-import type { DialectPlace } from "./naming_evidence.ts";
-import type { ParameterNames } from "./parameter_names.ts";
+import type { DialectPlace } from "./_node_place.ts";
+import type { ParameterNames } from "./_parameter_names.ts";
 
 const LAYER_VALUE = /^([A-Za-z][A-Za-z0-9_]*_\d+)\.tmp_\d+$/;
 /** Layers with weights that the converter takes apart; others with weights are one node each. */

@@ -15,8 +15,8 @@ import {
   parentPath,
   pathAndAncestors,
 } from "./module_path.ts";
-import type { DialectPlace } from "./naming_evidence.ts";
-import { moduleOfParameter } from "./parameter_names.ts";
+import type { DialectPlace } from "./_node_place.ts";
+import { moduleOfParameter } from "./_parameter_names.ts";
 
 /** One call of a module function. */
 interface Call {

@@ -1,0 +1,47 @@
+// The list of subcommands. Each has a file of its own, which is loaded when it is called and not before:
+// `inspect` never pays for what `verify` needs. A new subcommand is one entry here and one file.
+
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Invocation } from "./_invocation.ts";
+
+/** Makes the command; its action reports to the invocation. */
+export type MakeCommand = (invocation: Invocation) => CommandUnknownOpts;
+
+/** A subcommand as the list of them shows it. */
+export interface Subcommand {
+  /** What it is called by. */
+  readonly name: string;
+  /** What it does, in one line. */
+  readonly summary: string;
+  /** Loads its file. */
+  readonly load: () => Promise<MakeCommand>;
+}
+
+/** Every subcommand, in the order in which help lists them. */
+export const SUBCOMMANDS: readonly Subcommand[] = [
+  {
+    name: "inspect",
+    summary: "show a model's modules without reading its weights",
+    load: async () => (await import("./inspect.ts")).inspectCommand,
+  },
+  {
+    name: "run",
+    summary: "run a model once and print its outputs' fingerprints",
+    load: async () => (await import("./run.ts")).runCommand,
+  },
+  {
+    name: "verify",
+    summary: "compare tapped and split plans with the whole model, bit by bit",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  {
+    name: "explain",
+    summary: "show the plan that a call would use, and why",
+    load: async () => (await import("./explain.ts")).explainCommand,
+  },
+  {
+    name: "doctor",
+    summary: "check versions, providers, permissions and the engine",
+    load: async () => (await import("./doctor.ts")).doctorCommand,
+  },
+];

@@ -1,0 +1,21 @@
+// The child process of the fuzz: runs the cases FROM, FROM + STRIDE, … below TO and says before each
+// which one it is, so that the parent knows what a hang or a crash was about.
+// Usage: deno run -A tests/fuzz/case_script.ts SEED FROM TO STRIDE
+
+import { loadCorpus } from "./corpus.ts";
+import { fuzzModel, runCase } from "./fuzz_case.ts";
+
+const [seed = 0, from = 0, to = 0, stride = 1] = Deno.args.map(Number);
+const corpus = loadCorpus();
+const text = new TextEncoder();
+
+function say(line: unknown): void {
+  const bytes = text.encode(JSON.stringify(line) + "\n");
+  for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+}
+
+for (let index = from; index < to; index += stride) {
+  say({ begins: index });
+  const model = fuzzModel(corpus, seed, index);
+  say({ index, base: model.base.name, ...runCase(model) });
+}
