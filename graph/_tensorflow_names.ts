@@ -10,7 +10,7 @@ const WRAPPER = /^(?:StatefulPartitionedCall|PartitionedCall|jax2tf.*|pjit.*|jit
 /** Scopes that operators open below a layer. */
 const OPERATOR_SCOPE = new RegExp(
   "^(?:batchnorm|moments|[Tt]ensordot|strided_slice|einsum|Einsum|SelectV2|separable_conv2d|" +
-    "depthwise|[Cc]onv[123][Dd]|BiasAdd|MatMul|ExpandDims|Squeeze|Reshape|assert.*|cond|while)" +
+    "depthwise|Conv[123]D|BiasAdd|MatMul|ExpandDims|Squeeze|Reshape|assert.*|cond|while)" +
     "(?:_\\d+)?$",
 );
 
@@ -45,7 +45,8 @@ export function tensorFlowPath(node: GraphNode): string | null {
 
 function isOperatorScope(segments: readonly string[]): boolean {
   const last = segments[segments.length - 1] ?? "";
-  return OPERATOR_SCOPE.test(last) || last === segments[segments.length - 2];
+  const before = segments[segments.length - 2] ?? "";
+  return OPERATOR_SCOPE.test(last) || before === last || before.startsWith(`${last}_`);
 }
 
 /** `layer_._0` is how Hugging Face's TensorFlow models write `layer.0`; other dots are part of a name. */

@@ -79,7 +79,11 @@ export function inlineFunctions(model: ModelProto): InlinedModel {
       opsetImport.push(entry);
     }
   }
-  const functions = functionsToKeep(model.functions, inlinable);
+  const kept = model.functions.filter((definition) => !inlinable.has(keyOf(definition)));
+  const called = functionsReached(model.functions, kept.flatMap((definition) => definition.node));
+  const functions = model.functions.filter((definition) =>
+    kept.includes(definition) || called.includes(definition)
+  );
   return {
     model: copyMessage(ModelProtoSchema, model, { graph, opsetImport, functions }),
     frames: inliner.frames,
@@ -90,23 +94,23 @@ function keyOf(definition: FunctionProto): string {
   return functionKey(definition.domain, definition.name, definition.overload);
 }
 
-/** Functions that stay calls, and all that their bodies call. */
-function functionsToKeep(
+/** The functions that some nodes call, directly or through others, in the order of the model. */
+export function functionsReached(
   functions: readonly FunctionProto[],
-  inlinable: ReadonlyMap<string, FunctionProto>,
+  nodes: Iterable<NodeProto>,
 ): FunctionProto[] {
-  const kept = new Set(functions.map(keyOf).filter((key) => !inlinable.has(key)));
-  if (kept.size === 0) return [];
-  const keep = (node: NodeProto): void => {
-    kept.add(functionKey(node.domain, node.opType, node.overload));
+  const reached = new Set<string>();
+  const reach = (node: NodeProto): void => {
+    reached.add(functionKey(node.domain, node.opType, node.overload));
     for (const attribute of node.attribute) {
-      attribute.g?.node.forEach(keep);
-      for (const graph of attribute.graphs) graph.node.forEach(keep);
+      attribute.g?.node.forEach(reach);
+      for (const graph of attribute.graphs) graph.node.forEach(reach);
     }
   };
+  for (const node of nodes) reach(node);
   const byKey = new Map(functions.map((definition) => [keyOf(definition), definition]));
-  for (const key of kept) byKey.get(key)?.node.forEach(keep); // a Set hands out what is added meanwhile
-  return functions.filter((definition) => kept.has(keyOf(definition)));
+  for (const key of reached) byKey.get(key)?.node.forEach(reach); // a Set also hands out what is added meanwhile
+  return functions.filter((definition) => reached.has(keyOf(definition)));
 }
 
 function normalDomain(domain: string): string {
@@ -159,7 +163,10 @@ class Inliner {
     this.#initializers = new Set(root.initializer.map((tensor) => tensor.name));
     // `layer@0/x` cannot meet a name of the file unless the file has such names itself.
     let separator = "@";
-    const names = root.node.flatMap((node) => node.output).filter((name) => name.includes("@"));
+    const names = [
+      ...root.node.flatMap((node) => node.output),
+      ...[...root.input, ...root.initializer].map((value) => value.name),
+    ].filter((name) => name.includes("@"));
     while (names.some((name) => name.includes(separator))) separator += "@";
     this.#separator = separator;
   }

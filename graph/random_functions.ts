@@ -1,29 +1,35 @@
 // Which model-local functions draw random numbers, directly or through others: their calls are never
 // constant, whatever their inputs are.
 
-import type { GraphProto, ModelProto, NodeProto } from "onnx-buf";
+import type { ModelProto, NodeProto } from "onnx-buf";
 import { functionKey } from "./inline_functions.ts";
 import { RANDOM_OPERATORS } from "./model_graph.ts";
 
-/** `domain:name` of every function of the model that draws. */
+/** `domain:name` of every function of the model that draws; overloads are not told apart. */
 export function randomFunctions(model: ModelProto): ReadonlySet<string> {
+  const callers = new Map<string, string[]>();
   const found = new Set<string>();
-  const keyOf = (node: NodeProto): string => functionKey(node.domain, node.opType, "").slice(0, -1);
-  const draws = (node: NodeProto): boolean =>
-    RANDOM_OPERATORS.has(node.opType) || found.has(keyOf(node)) ||
-    node.attribute.some((attribute) =>
-      [...(attribute.g === undefined ? [] : [attribute.g]), ...attribute.graphs].some((
-        graph: GraphProto,
-      ) => graph.node.some(draws))
-    );
-  for (let changed = true; changed;) {
-    changed = false;
-    for (const definition of model.functions) {
-      const key = functionKey(definition.domain, definition.name, "").slice(0, -1);
-      if (found.has(key) || !definition.node.some(draws)) continue;
-      found.add(key);
-      changed = true;
-    }
+  for (const definition of model.functions) {
+    const caller = keyOf(definition.domain, definition.name);
+    const visit = (node: NodeProto): void => {
+      if (RANDOM_OPERATORS.has(node.opType)) found.add(caller);
+      const callee = keyOf(node.domain, node.opType);
+      const known = callers.get(callee);
+      if (known === undefined) callers.set(callee, [caller]);
+      else known.push(caller);
+      for (const attribute of node.attribute) {
+        attribute.g?.node.forEach(visit);
+        for (const graph of attribute.graphs) graph.node.forEach(visit);
+      }
+    };
+    definition.node.forEach(visit);
+  }
+  for (const key of found) { // a Set also hands out what is added meanwhile
+    for (const caller of callers.get(key) ?? []) found.add(caller);
   }
   return found;
+}
+
+function keyOf(domain: string, name: string): string {
+  return functionKey(domain, name, "").slice(0, -1);
 }

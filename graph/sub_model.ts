@@ -22,7 +22,7 @@ import { internalError } from "../errors/hookline_error.ts";
 import { type DType, dtypeInfo } from "../tensor/dtype.ts";
 import { copyMessage } from "./copy_message.ts";
 import { functionKey } from "./inline_functions.ts";
-import type { ModelGraph } from "./model_graph.ts";
+import type { GraphNode, ModelGraph } from "./model_graph.ts";
 import { externalReferenceOf } from "./skeleton.ts";
 import { graphTensors } from "./walk_tensors.ts";
 
@@ -53,7 +53,7 @@ export function encodeTapped(model: ModelProto, taps: readonly string[]): Uint8A
     known.add(tap);
     output.push(nameOnly(tap));
   }
-  const node = graph.node.map(withoutMetadata);
+  const node = lightNodes(graph.node);
   return encode(
     model,
     copyMessage(GraphProtoSchema, graph, { node, output, metadataProps: [], docString: "" }),
@@ -74,9 +74,7 @@ export function encodePart(
   request: PartRequest,
 ): EncodedPart {
   const closure = closeOverConstants(graph, request);
-  const node = closure.nodes.map((index) =>
-    withoutMetadata((graph.nodes[index] as { proto: NodeProto }).proto)
-  );
+  const node = lightNodes(closure.nodes.map((index) => (graph.nodes[index] as GraphNode).proto));
   const input: ValueInfoProto[] = [];
   for (const [name, type] of request.inputs) input.push(encodeValueInfo(name, type));
   const initializer: TensorProto[] = [];
@@ -201,9 +199,22 @@ function functionsUsed(model: ModelProto, graph: GraphProto): ModelProto["functi
   );
 }
 
-function withoutMetadata(node: NodeProto): NodeProto {
-  if (node.metadataProps.length === 0 && node.docString === "") return node;
-  return copyMessage(NodeProtoSchema, node, { metadataProps: [], docString: "" });
+/**
+ * Nodes without metadata, which no session reads, and without names that stand twice: inlining a function
+ * at two places repeats its nodes' names, and ONNX Runtime refuses a graph with two nodes of one name.
+ */
+function lightNodes(nodes: readonly NodeProto[]): NodeProto[] {
+  const seen = new Set<string>();
+  return nodes.map((node) => {
+    const isRepeated = node.name !== "" && seen.has(node.name);
+    seen.add(node.name);
+    if (!isRepeated && node.metadataProps.length === 0 && node.docString === "") return node;
+    return copyMessage(NodeProtoSchema, node, {
+      metadataProps: [],
+      docString: "",
+      ...(isRepeated ? { name: "" } : {}),
+    });
+  });
 }
 
 function nameOnly(name: string): ValueInfoProto {

@@ -20,7 +20,8 @@ export function decodeTensorProto(proto: TensorProto): Tensor {
   const info = dtypeFromOnnx(proto.dataType);
   if (info === undefined) {
     throw new HooklineError("MODEL_DTYPE_UNKNOWN", {
-      message: `cannot read tensor "${proto.name}": it has the element type ${proto.dataType}, which ONNX does not define`,
+      message:
+        `cannot read tensor "${proto.name}": it has the element type ${proto.dataType}, which ONNX does not define`,
       fix: "export the model again, or update Hookline if the type is newer than ONNX 1.20",
       details: { tensor: proto.name, onnxType: proto.dataType },
     });
@@ -44,7 +45,10 @@ export function decodeTensorProto(proto: TensorProto): Tensor {
   if (proto.rawData.byteLength > 0) {
     const wanted = storedByteLength(info, count);
     if (proto.rawData.byteLength !== wanted) {
-      throw malformed(proto, `it holds ${proto.rawData.byteLength} bytes, its shape wants ${wanted}`);
+      throw malformed(
+        proto,
+        `it holds ${proto.rawData.byteLength} bytes, its shape wants ${wanted}`,
+      );
     }
     const data = allocate(info.dtype, count);
     new Uint8Array(data.buffer, data.byteOffset, data.byteLength).set(proto.rawData);
@@ -79,9 +83,17 @@ function typedElements(proto: TensorProto, dtype: Tensor["dtype"]): TensorData {
   }
 }
 
-function checked(proto: TensorProto, shape: readonly number[], data: TensorData, count: number): Tensor {
+function checked(
+  proto: TensorProto,
+  shape: readonly number[],
+  data: TensorData,
+  count: number,
+): Tensor {
   if (data.length !== count) {
-    throw malformed(proto, `it holds ${data.length} elements, its shape [${shape.join(", ")}] wants ${count}`);
+    throw malformed(
+      proto,
+      `it holds ${data.length} elements, its shape [${shape.join(", ")}] wants ${count}`,
+    );
   }
   return tensor(dtypeFromOnnx(proto.dataType)?.dtype ?? "float32", shape, data);
 }

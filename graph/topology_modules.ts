@@ -13,12 +13,21 @@ const BLOCK_LENGTH_MAX = 64;
 /** Without any cut, models smaller than this get a module per node. */
 const SINGLE_NODE_COUNT_MAX = 64;
 
-/** Ways to cut, the strictest first: how many values may cross, and whether long-lived ones count. */
-const CUT_RULES: readonly { readonly width: number; readonly carriesLongLived: boolean }[] = [
-  { width: 1, carriesLongLived: false },
-  { width: 1, carriesLongLived: true },
-  { width: 2, carriesLongLived: true },
-  { width: 3, carriesLongLived: true },
+/**
+ * Ways to cut, the strictest first: how many values may cross, and from what share of the model on a
+ * value counts as long-lived (a mask, a skip) and is carried past the cuts.
+ */
+interface CutRule {
+  readonly width: number;
+  readonly longLivedShare: number;
+}
+
+const CUT_RULES: readonly CutRule[] = [
+  { width: 1, longLivedShare: 1 },
+  { width: 1, longLivedShare: 1 / 2 },
+  { width: 1, longLivedShare: 1 / 4 },
+  { width: 2, longLivedShare: 1 / 2 },
+  { width: 3, longLivedShare: 1 / 4 },
 ];
 
 /** A run of live nodes between two cuts, as a range of live positions. */
@@ -117,12 +126,10 @@ function crossingWidths(nodeCount: number, spans: readonly Group[]): number[] {
 function groupsOf(
   nodeCount: number,
   spans: readonly Group[],
-  rule: { readonly width: number; readonly carriesLongLived: boolean },
+  rule: CutRule,
 ): readonly Group[] {
-  const longest = Math.max(16, nodeCount / 4);
-  const counted = rule.carriesLongLived
-    ? spans.filter(({ from, to }) => to - from <= longest)
-    : spans;
+  const longest = Math.max(16, nodeCount * rule.longLivedShare);
+  const counted = spans.filter(({ from, to }) => to - from <= longest);
   const widths = crossingWidths(nodeCount, counted);
   const cuts: number[] = [];
   for (let position = 0; position < nodeCount - 1; position++) {

@@ -11,6 +11,7 @@ export const DENO_EDGES: readonly string[] = [
   "tests/",
   "bench/",
   "examples/",
+  "host/",
   "manifest/",
   "sessions/native/",
   "lint/",

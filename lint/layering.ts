@@ -4,12 +4,13 @@
 import { importVisitor } from "./import_visitor.ts";
 import { type Layer, layerOf, pluginOf, repoPath, resolveImport } from "./location.ts";
 
-const BASE: readonly Layer[] = ["errors", "tensor"];
+const BASE: readonly Layer[] = ["errors", "tensor", "host"];
 
 /** Which other layers each layer may import. `*` is everything. */
 export const MAY_IMPORT: Readonly<Record<Layer, readonly Layer[] | "*">> = {
   errors: [],
   tensor: ["errors"],
+  host: ["errors"],
   graph: BASE,
   hooks: BASE,
   sessions: BASE,
