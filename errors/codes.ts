@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   FEED_SHAPE: "an input's fixed dimension differs from the model's",
   FEED_DATA: "a tensor's data do not fit its dtype and shape",
   FETCH_UNKNOWN: "an output was asked for that the model does not have",
+  VALUE_NOT_FINITE: "a value is NaN or infinite where that was to be refused",
   TENSOR_DTYPE: "a dtype is unknown or cannot be held by JavaScript",
   PROVIDER_UNKNOWN: "no execution provider has this name",
   PROVIDER_UNAVAILABLE: "the execution provider cannot run here",

@@ -61,6 +61,11 @@ export interface SessionSettings {
   readonly threads: number;
   /** False keeps weights as the file has them: less memory, quick to open, slower to run. */
   readonly prepacking: boolean;
+  /**
+   * False takes activations from the process's heap instead of an arena of the session's own. The many
+   * small sessions of a split model then reuse the same warm memory; true when left out.
+   */
+  readonly arena?: boolean;
   /** Names the session in errors and in the ledger: `"segment 3: encoder.layer.1"`. */
   readonly label: string;
 }

@@ -4,6 +4,7 @@
 
 import process from "node:process";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { setVariable } from "../host/environment.ts";
 import { causeText, firstUsefulLine } from "./session_errors.ts";
 import { type OrtSessionOptions, ortSessionOptions } from "./session_options.ts";
 import { ortLibraryFolder } from "./_ort_library.ts";
@@ -99,14 +100,9 @@ export interface OrtLibrary {
 const OLDEST: readonly number[] = [1, 24, 1];
 
 function switchTelemetryOff(): OrtReport["telemetry"] {
-  try {
-    process.env["ORT_DISABLE_TELEMETRY"] = "1";
-    return "off";
-  } catch (error) {
-    return `could not be switched off: ${
-      firstUsefulLine(causeText(error))
-    }; set ORT_DISABLE_TELEMETRY=1 in the environment or grant --allow-env=ORT_DISABLE_TELEMETRY`;
-  }
+  if (setVariable("ORT_DISABLE_TELEMETRY", "1")) return "off";
+  const fix = "set it to 1 in the environment or grant --allow-env=ORT_DISABLE_TELEMETRY";
+  return `could not be switched off: this process may not set ORT_DISABLE_TELEMETRY; ${fix}`;
 }
 
 function isOlder(version: string): boolean {

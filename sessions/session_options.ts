@@ -31,6 +31,8 @@ export interface OrtSessionOptions {
   readonly intraOpNumThreads: number;
   /** Always 1: operators run one after another. */
   readonly interOpNumThreads: 1;
+  /** Present when the session is to have no memory arena of its own. */
+  readonly enableCpuMemArena?: false;
   /** Always 3: errors alone. */
   readonly logSeverityLevel: 3;
   /** The session's label, which ONNX Runtime prints with its errors. */
@@ -123,6 +125,7 @@ export function ortSessionOptions(
     graphOptimizationLevel: optimization,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
+    ...(settings.arena === false ? { enableCpuMemArena: false as const } : {}),
     logSeverityLevel: 3,
     logId: label,
     extra: {

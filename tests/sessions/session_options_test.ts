@@ -35,6 +35,11 @@ Deno.test("ortSessionOptions() spells every session entry as a string", () => {
   });
 });
 
+Deno.test("ortSessionOptions() leaves the arena to ONNX Runtime unless it is refused", () => {
+  assert.equal("enableCpuMemArena" in ortSessionOptions({ ...SETTINGS, arena: true }, null), false);
+  assert.equal(ortSessionOptions({ ...SETTINGS, arena: false }, null).enableCpuMemArena, false);
+});
+
 Deno.test("ortSessionOptions() names one provider and never a fallback list", () => {
   for (const provider of ["cpu", "cuda", "webgpu"] as const) {
     const { executionProviders } = ortSessionOptions(
