@@ -51,16 +51,24 @@ export {
   type PhaseResult,
 } from "./hooks/model_hook.ts";
 export { StateManager, type StateManagerOptions } from "./hooks/state_manager.ts";
-export { type DeclaredInput, type InputSources, loadInputs } from "./formats/tensor_inputs.ts";
+export { JsonlSink, type JsonlSinkOptions } from "./formats/jsonl_sink.ts";
+export { type DeclaredInput, inputSource, type InputSources, loadInputs } from "./formats/tensor_inputs.ts";
 export { decodeNpy, encodeNpy } from "./formats/npy.ts";
 export { decodeNpz, encodeNpz } from "./formats/npz.ts";
 export { randomInputs } from "./formats/random_inputs.ts";
+export { openNpzWriter, recoverNpz } from "./formats/npz_writer.ts";
 export { decodeSafetensors, encodeSafetensors } from "./formats/safetensors.ts";
 export {
   openSafetensors,
   type SafetensorsEntry,
   type SafetensorsFile,
 } from "./formats/safetensors_file.ts";
+export {
+  openSafetensorsWriter,
+  recoverSafetensors,
+  type SafetensorsWriterOptions,
+} from "./formats/safetensors_writer.ts";
+export type { RecoveredTensors, TensorWriter } from "./formats/tensor_writer.ts";
 export { decodeJsonTensors } from "./formats/json_tensors.ts";
 export { fromJsonBigint, fromJsonNumber, type JsonValue, toJson } from "./formats/json_numbers.ts";
 export { tensorDigest } from "./formats/tensor_digest.ts";
@@ -78,7 +86,7 @@ export type {
   ProviderName,
 } from "./sessions/providers/descriptor.ts";
 export { type OpenSession, openSessions } from "./sessions/session_ledger.ts";
-export { Model, type PlanOptions, type RunOptions } from "./pipeline/model.ts";
+export { Model, type RunOptions } from "./pipeline/model.ts";
 export type { ModelSource, ModuleBoundaries } from "./pipeline/model_structure.ts";
 export { openModel, type OpenOptions } from "./pipeline/open_model.ts";
 export {
@@ -96,8 +104,10 @@ export type {
   PlanStep,
   SegmentStep,
 } from "./pipeline/plan.ts";
+export type { PlanOptions } from "./pipeline/plan_maker.ts";
 export type { PlanDocument } from "./pipeline/planner.ts";
 export type { Plugin, PluginContext } from "./pipeline/plugin.ts";
+export type { ModelProvenance, ProvenanceOptions } from "./pipeline/provenance.ts";
 export { type DType } from "./tensor/dtype.ts";
 export { type NdArray, ndarrayView } from "./tensor/ndarray_view.ts";
 export {

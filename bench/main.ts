@@ -9,6 +9,7 @@ import { dispatchBench } from "./dispatch_bench.ts";
 import { inspectBench } from "./inspect_bench.ts";
 import { openBench } from "./open_bench.ts";
 import { splitBench, tappedBench } from "./plans_bench.ts";
+import { traceBench } from "./trace_bench.ts";
 import { wholeBench } from "./whole_bench.ts";
 
 /** Every benchmark, in running order. */
@@ -19,6 +20,7 @@ export const BENCHES: readonly Bench[] = [
   dispatchBench,
   openBench,
   inspectBench,
+  traceBench,
 ];
 
 interface Call {

@@ -14,7 +14,7 @@ export function readEnvironment(name: string): string | undefined {
   return process.env[name] || undefined;
 }
 
-/** True when `NO_COLOR` is set; Deno says so without a grant. */
+/** True when `NO_COLOR` is set; Deno says so without a grant, unless `FORCE_COLOR` is set as well. */
 export function isColorRefused(): boolean {
-  return IS_DENO ? Deno.noColor : readEnvironment("NO_COLOR") !== undefined;
+  return readEnvironment("NO_COLOR") !== undefined || (IS_DENO && Deno.noColor);
 }

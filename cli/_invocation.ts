@@ -51,11 +51,6 @@ export class Invocation {
   progress(what: string): void {
     if (this.console.isWatched) this.console.err(`${this.console.errStyle.dim(`… ${what}`)}\n`);
   }
-
-  /** Says something that is no result, on standard error. */
-  note(what: string): void {
-    this.console.err(`${this.console.errStyle.yellow("note")}: ${what}\n`);
-  }
 }
 
 function documentText(document: object): string {

@@ -40,6 +40,16 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import("./explain.ts")).explainCommand,
   },
   {
+    name: "trace",
+    summary: "run a model and write statistics of every module's output",
+    load: async () => (await import("./trace.ts")).traceCommand,
+  },
+  {
+    name: "capture",
+    summary: "run a model and keep what chosen modules put out",
+    load: async () => (await import("./capture.ts")).captureCommand,
+  },
+  {
     name: "doctor",
     summary: "check versions, providers, permissions and the engine",
     load: async () => (await import("./doctor.ts")).doctorCommand,

@@ -84,10 +84,11 @@ function unknownCommand(name: string | null): HooklineError {
 /** Commander's message without its prefix; its suggestion, in parentheses on a line of its own, apart. */
 function usageError(error: CommanderError, name: string | null): HooklineError {
   const [first = "", second = ""] = error.message.replace(/^error: /, "").split("\n");
+  const said = first.replace(/\.$/, "").replaceAll("'", '"').replace("invalid. It", "invalid: it");
   const nearest = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(second)?.[1]?.split(", ") ?? [];
   const called = name === null ? "hookline" : `hookline ${name}`;
   return new HooklineError("CLI_USAGE", {
-    message: `cannot run \`${called}\`: ${first.replace(/\.$/, "").replaceAll("'", '"')}`,
+    message: `cannot run \`${called}\`: ${said}`,
     fix: nearest.length > 0 ? `did you mean ${nearest.join(" or ")}?` : `see \`${called} --help\``,
     details: { ...(name === null ? {} : { subcommand: name }), nearest },
   });

@@ -1,5 +1,78 @@
-import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+// `hookline explain MODEL`: the plan that a call would use, without running it. It opens no session.
+
+import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import type { GraphModule } from "../graph/graph_module.ts";
+import type { PlanOptions } from "../pipeline/plan_maker.ts";
+import { openModel, type OpenOptions } from "../pipeline/open_model.ts";
+import type { PlanDocument } from "../pipeline/planner.ts";
 import type { Invocation } from "./_invocation.ts";
-export function explainCommand(_i: Invocation): CommandUnknownOpts {
-  return new Command("explain");
+import { addModelOptions, collect, readModelOptions } from "./_model_options.ts";
+
+/** What `hookline explain --json` prints. */
+export interface ExplainDocument extends PlanDocument {
+  /** The engine that would run it. */
+  readonly engine: string;
+  /** The execution provider that would run it. */
+  readonly provider: string;
+  /** Modules that a pattern named and that no plan can tap or cut at, with the reason. */
+  readonly skipped: readonly {
+    /** Its path. */
+    readonly module: string;
+    /** Why it was left out. */
+    readonly reason: string;
+  }[];
+}
+
+/** The command. */
+export function explainCommand(invocation: Invocation): CommandUnknownOpts {
+  const command = new Command("explain")
+    .description("Shows the plan that a call would use, with the reason for every tap and cut.")
+    .argument("<model>", "the .onnx file")
+    .addOption(
+      new Option("--tap <pattern>", "modules whose outputs are to be seen; repeatable")
+        .argParser(collect),
+    )
+    .addOption(
+      new Option("--split <pattern>", "modules after which to cut; repeatable").argParser(collect),
+    );
+  addModelOptions(command);
+  return command.action(async (path, { tap, split }) => {
+    const found = await explained(path, {
+      open: readModelOptions(command.opts()),
+      plan: {
+        ...(tap === undefined ? {} : { tap }),
+        ...(split === undefined ? {} : { split }),
+      },
+    });
+    invocation.report({ document: found.document, text: () => found.text });
+  });
+}
+
+async function explained(
+  path: string,
+  { open, plan }: { readonly open: OpenOptions; readonly plan: PlanOptions },
+): Promise<{ document: ExplainDocument; text: string }> {
+  await using model = await openModel(path, open);
+  const selected = [plan.tap, plan.split].flatMap((patterns) =>
+    patterns === undefined ? [] : model.select(patterns)
+  );
+  const skipped = [...new Set(selected)].filter(isOutOfReach).map((module) => ({
+    module: module.path,
+    reason: module.reason ?? "it cannot be tapped",
+  }));
+  const lines = skipped.map(({ module, reason }) => `left out ${module}: ${reason}`);
+  return {
+    document: {
+      ...model.explainDocument(plan),
+      engine: model.engine,
+      provider: model.provider.name,
+      skipped,
+    },
+    text: [model.explain(plan), ...lines].join("\n"),
+  };
+}
+
+/** Those that Model.plan passes over. */
+function isOutOfReach(module: GraphModule): boolean {
+  return module.insideBody !== null || module.calls.length === 0;
 }

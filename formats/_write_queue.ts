@@ -19,13 +19,17 @@ export class WriteQueue {
     return [...this.#names];
   }
 
-  /** Appends a tensor under a new name; `append` runs when all earlier steps have ended. */
-  add(name: string, append: () => Promise<void>): Promise<void> {
+  /**
+   * Appends a tensor under a new name when all earlier steps have ended. What `check` throws refuses the
+   * tensor; what `append` throws ends the writer.
+   */
+  add(name: string, check: () => void, append: () => Promise<void>): Promise<void> {
     return this.#then(async () => {
       this.#requireSound();
       if (this.#names.has(name)) {
         throw writeFileFault(this.#path, `it holds a tensor "${name}" already`);
       }
+      check();
       try {
         await append();
       } catch (error) {

@@ -192,7 +192,9 @@ export class JsonlSink implements Disposable {
     return new HooklineError("FILE_WRITE", {
       message: `cannot ${action} "${this.path}": ${reason}${lost}`,
       fix: isDenied
-        ? `grant it: --allow-write=${this.path}`
+        ? reason.includes("--allow-all")
+          ? "write to an ordinary file: Deno gives devices to --allow-all alone"
+          : `grant it: --allow-write=${this.path}`
         : action === "open"
         ? "give a path that this process may write"
         : "make room for the file, or write it elsewhere",
@@ -218,14 +220,9 @@ function requireOptions(mode: unknown, bufferBytes: unknown): void {
   });
 }
 
-/** Makes the folder unless it is there; a grant for the file alone does not cover the question. */
+/** Makes the folder. A grant for the file alone does not cover it: then it must be there already. */
 function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    // The file may still open: its folder exists, or opening says better what is wrong.
-    if (!(error instanceof Error) || error.name !== "NotCapable") throw error;
-  }
+  if (isGranted({ name: "write", path: folder })) mkdirSync(folder, { recursive: true });
 }
 
 function about(handle: number): { readonly size: number; readonly isFile: boolean } {

@@ -32,8 +32,7 @@ type PlacedEntry = StoredEntry & { readonly localOffset: number };
  *
  * @example
  * ```ts
- * import { float32 } from "@hookline/hookline";
- * import { openNpzWriter } from "@hookline/hookline/plugins/output-capture";
+ * import { float32, openNpzWriter } from "@hookline/hookline";
  * await using writer = await openNpzWriter("captures.npz");
  * await writer.write("hidden/0", float32([2], [1, 2]));
  * await writer.close();
@@ -45,18 +44,21 @@ export async function openNpzWriter(path: string): Promise<TensorWriter> {
   const queue = new WriteQueue(path);
   const entries: PlacedEntry[] = [];
   let end = 0;
+  let isComplete = false;
   const abandon = (): Promise<void> => queue.always(() => file.close());
   return {
     path,
     get names() {
       return queue.names;
     },
-    write: (name, value) => {
+    write: async (name, value) => {
       const content = npyOf(name, value); // now: the caller may reuse the buffer afterwards
-      return queue.add(name, async () => {
-        const entry = { ...storedEntry(`${name}.npy`, content), localOffset: end };
-        const record = localRecord(entry);
+      const described = storedEntry(`${name}.npy`, content);
+      const record = localRecord(described);
+      const check = (): void =>
         requireLimits(entries.length + 1, end + record.length + content.length);
+      await queue.add(name, check, async () => {
+        const entry = { ...described, localOffset: end };
         await file.write(record, end);
         await file.write(content, end + record.length);
         end += record.length + content.length;
@@ -65,9 +67,10 @@ export async function openNpzWriter(path: string): Promise<TensorWriter> {
     },
     close: () =>
       queue.end(async () => {
-        if (!file.isOpen) return;
+        if (isComplete) return;
         await file.write(encodeDirectory(entries, end), end);
         await file.finish();
+        isComplete = true;
       }),
     abandon,
     [Symbol.asyncDispose]: abandon,
@@ -83,8 +86,7 @@ export async function openNpzWriter(path: string): Promise<TensorWriter> {
  *
  * @example
  * ```ts
- * import { float32 } from "@hookline/hookline";
- * import { openNpzWriter, recoverNpz } from "@hookline/hookline/plugins/output-capture";
+ * import { float32, openNpzWriter, recoverNpz } from "@hookline/hookline";
  * const writer = await openNpzWriter("stopped.npz");
  * await writer.write("x", float32([1], [1]));
  * await writer.abandon(); // as a crash would

@@ -13,7 +13,7 @@ import {
 } from "../tensor/tensor.ts";
 import { exactElementCount } from "./_file_fault.ts";
 import type { NumericData } from "./_raw_elements.ts";
-import type { DeclaredInput } from "./tensor_inputs.ts";
+import { type DeclaredInput, declaredTensors } from "./tensor_inputs.ts";
 
 const ELEMENT_LIMIT = 2 ** 31;
 
@@ -58,7 +58,7 @@ export function randomInputs(
   if (!Number.isSafeInteger(seed)) {
     throw invalid(`the seed ${seed} is no safe integer`, "give an integer", {});
   }
-  const inputs = declared.filter((input) => input.optional !== true);
+  const inputs = declaredTensors(declared).filter((input) => input.optional !== true);
   const shapes = resolveShapes(inputs, dims);
   const result = emptyTensorMap();
   inputs.forEach(({ name, dtype }, index) => {

@@ -38,8 +38,7 @@ const STATUS_AT = LENGTH_BYTES + `{"__metadata__":{`.length;
  *
  * @example
  * ```ts
- * import { float32, openSafetensors } from "@hookline/hookline";
- * import { openSafetensorsWriter } from "@hookline/hookline/plugins/output-capture";
+ * import { float32, openSafetensors, openSafetensorsWriter } from "@hookline/hookline";
  * await using writer = await openSafetensorsWriter("captures.safetensors");
  * await writer.write("hidden/0", float32([2], [1, 2]));
  * await writer.close();
@@ -55,6 +54,7 @@ export async function openSafetensorsWriter(
   const others = Object.keys(metadata).filter((key) => key !== "status").sort()
     .map((key) => `,${JSON.stringify(key)}:${JSON.stringify(metadata[key])}`);
   const start = new TextEncoder().encode(`{"__metadata__":{${PARTIAL}${others.join("")}}`);
+  let isComplete = false;
   let file = await PartialFile.open(path, "create");
   const queue = new WriteQueue(path);
   let room = roomFor(Math.max(headerByteLength, start.length + 1));
@@ -68,9 +68,9 @@ export async function openSafetensorsWriter(
     get names() {
       return queue.names;
     },
-    write: (name, value) => {
+    write: async (name, value) => {
       const { storedType, bytes } = rawOf(name, value);
-      return queue.add(name, async () => {
+      await queue.add(name, () => {}, async () => {
         const begin = dataEnd - LENGTH_BYTES - room;
         const entry = new TextEncoder().encode(
           `,${JSON.stringify(name)}:${
@@ -92,9 +92,10 @@ export async function openSafetensorsWriter(
     },
     close: () =>
       queue.end(async () => {
-        if (!file.isOpen) return;
+        if (isComplete) return;
         await file.write(new TextEncoder().encode(COMPLETE), STATUS_AT);
         await file.finish();
+        isComplete = true;
       }),
     abandon,
     [Symbol.asyncDispose]: abandon,
@@ -110,8 +111,7 @@ export async function openSafetensorsWriter(
  *
  * @example
  * ```ts
- * import { float32 } from "@hookline/hookline";
- * import { openSafetensorsWriter, recoverSafetensors } from "@hookline/hookline/plugins/output-capture";
+ * import { float32, openSafetensorsWriter, recoverSafetensors } from "@hookline/hookline";
  * const writer = await openSafetensorsWriter("stopped.safetensors");
  * await writer.write("x", float32([1], [1]));
  * await writer.abandon(); // as a crash would

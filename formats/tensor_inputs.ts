@@ -13,12 +13,34 @@ import {
   withDeclaredType,
 } from "./_tensor_source.ts";
 
+/** A declared input that is known to be a tensor. */
+export interface DeclaredTensor extends DeclaredInput {
+  readonly dtype: DType;
+}
+
+/**
+ * The declared inputs as tensors.
+ *
+ * @throws {HooklineError} FEED_DTYPE when one is no tensor.
+ */
+export function declaredTensors(declared: readonly DeclaredInput[]): readonly DeclaredTensor[] {
+  const other = declared.find((input) => input.dtype === null);
+  if (other !== undefined) {
+    throw new HooklineError("FEED_DTYPE", {
+      message: `cannot read input "${other.name}": the model declares a sequence, an optional or a map`,
+      fix: "change the model so that its inputs are tensors",
+      details: { input: other.name },
+    });
+  }
+  return declared as readonly DeclaredTensor[];
+}
+
 /** One input as the model declares it. */
 export interface DeclaredInput {
   /** The value's name in the graph. */
   readonly name: string;
-  /** Element type. */
-  readonly dtype: DType;
+  /** Element type; null for a sequence, an optional or a map, which no file can hold. */
+  readonly dtype: DType | null;
   /**
    * A number is a fixed dimension, a name a symbolic one; null, `""` or a negative number is a
    * dimension without a name. The whole is null when the model declares no shape.
@@ -73,7 +95,7 @@ export async function inputSource(path: string): Promise<InputSources> {
  * declared dtype.
  *
  * @param sources Where to look.
- * @param declared The model's inputs in their order.
+ * @param inputs The model's inputs in their order.
  * @returns The tensors in the order of `declared`; the object has no prototype.
  * @throws {HooklineError} FEED_MISSING listing every input that nothing serves and the names tried;
  * FEED_UNKNOWN when a key of `files` is no input (nearest names are given); OPTION_INVALID when two
@@ -90,8 +112,9 @@ export async function inputSource(path: string): Promise<InputSources> {
  */
 export async function loadInputs(
   sources: InputSources,
-  declared: readonly DeclaredInput[],
+  inputs: readonly DeclaredInput[],
 ): Promise<TensorMap> {
+  const declared = declaredTensors(inputs);
   const single = resolveKeys(sources.files ?? {}, declared);
   const names = new Set(declared.map((input) => input.name));
   const open = declared.filter((input) => !single.has(input.name));
@@ -170,7 +193,7 @@ interface Search {
 
 async function searchFile(
   path: string,
-  open: readonly DeclaredInput[],
+  open: readonly DeclaredTensor[],
   { names, found, tried, present }: Search,
 ): Promise<void> {
   const wanted: Record<string, DType> = Object.create(null);

@@ -2,7 +2,7 @@
 // costs kilobytes) or from memory. It knows nothing of what the bytes mean. Every read stays inside
 // the source: a read past the end is the caller's MODEL_TRUNCATED.
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { HooklineError } from "../errors/hookline_error.ts";
 
 /** Bytes with random access. */
@@ -109,14 +109,14 @@ export function memorySource(bytes: Uint8Array, label = "bytes"): ByteSource {
 export function fileSource(path: string): ByteSource {
   let fd: number;
   try {
+    // stat before open: opening a named pipe would wait for a writer
+    if (!statSync(path).isFile()) throw new Error("it is not a regular file");
     fd = openSync(path, "r");
   } catch (cause) {
     throw openError(path, cause);
   }
   try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw openError(path, new Error("it is not a regular file"));
-    return new FileSource(path, fd, stat.size);
+    return new FileSource(path, fd, fstatSync(fd).size);
   } catch (error) {
     closeSync(fd);
     throw error;

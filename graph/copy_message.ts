@@ -1,5 +1,6 @@
 // A shallow copy of a protobuf message with some fields changed. Spreading alone is not enough: a
-// spread message keeps its `$typeName` and is taken as it is, without the defaults of unset fields.
+// spread message keeps its `$typeName` and is taken as it is, without the defaults of unset fields; and
+// `create` forgets the fields that a newer schema knows.
 
 import {
   create,
@@ -14,6 +15,11 @@ export function copyMessage<Desc extends DescMessage>(
   message: MessageShape<Desc>,
   changes: Partial<MessageShape<Desc>>,
 ): MessageShape<Desc> {
-  const { $typeName: _, ...init } = { ...message, ...changes } as Record<string, unknown>;
-  return create(schema, init as MessageInitShape<Desc>);
+  const { $typeName: _, $unknown: __, ...init } = { ...message, ...changes } as Record<
+    string,
+    unknown
+  >;
+  const copy = create(schema, init as MessageInitShape<Desc>);
+  if (message.$unknown !== undefined) copy.$unknown = message.$unknown;
+  return copy;
 }

@@ -7,6 +7,7 @@
 import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from "onnx-buf";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { dtypeFromOnnx } from "../tensor/dtype.ts";
+import { capturesOf } from "./_captures.ts";
 
 /** A graph held by a node's attribute: a branch, a loop body. */
 export interface GraphBody {
@@ -88,7 +89,7 @@ export class ModelGraph {
     this.outer = options.outer ?? null;
     this.#label = options.label;
     this.initializers = this.#indexInitializers();
-    for (const sparse of proto.sparseInitializer) this.#sparse.add(sparse.values?.name ?? "");
+    this.#indexSparse();
     this.#indexInputs();
     const raw = proto.node.map((node) => this.#rawNode(node));
     raw.forEach((node, index) => this.#claimOutputs(node, index));
@@ -105,7 +106,7 @@ export class ModelGraph {
       nodes.push(this.#finishNode(raw[rawIndex] as RawNode, index, nodes, options));
     }
     this.inputs = proto.input.map((input) => input.name).filter((name) =>
-      !this.initializers.has(name)
+      !this.initializers.has(name) && !this.#sparse.has(name)
     );
     this.outputs = proto.output.map((output) => output.name);
     for (const output of this.outputs) {
@@ -176,6 +177,16 @@ export class ModelGraph {
     return found;
   }
 
+  #indexSparse(): void {
+    for (const { values } of this.proto.sparseInitializer) {
+      const name = values?.name ?? "";
+      if (this.initializers.has(name) || this.#sparse.has(name)) {
+        throw this.#duplicate(name, "two initializers");
+      }
+      this.#sparse.add(name);
+    }
+  }
+
   #indexInputs(): void {
     for (const value of this.proto.valueInfo) this.#declared.set(value.name, value);
     for (const value of this.proto.output) this.#declared.set(value.name, value);
@@ -204,7 +215,9 @@ export class ModelGraph {
       if (output === "") continue;
       if (this.#producers.has(output)) throw this.#duplicate(output, "two nodes");
       if (this.#inputNames.has(output)) throw this.#duplicate(output, "an input and a node");
-      if (this.initializers.has(output)) throw this.#duplicate(output, "an initializer and a node");
+      if (this.initializers.has(output) || this.#sparse.has(output)) {
+        throw this.#duplicate(output, "an initializer and a node");
+      }
       this.#producers.set(output, index);
     }
   }
@@ -328,31 +341,6 @@ interface RawNode {
 function* usesOf(node: RawNode): Generator<string> {
   for (const value of node.inputs) if (value !== "") yield value;
   yield* node.captures;
-}
-
-/** Outer values that a node's bodies use: names that the body neither declares nor computes. */
-function capturesOf(proto: NodeProto): readonly string[] {
-  const found = new Set<string>();
-  for (const attribute of proto.attribute) {
-    if (attribute.g !== undefined) addFreeNames(attribute.g, found);
-    for (const graph of attribute.graphs) addFreeNames(graph, found);
-  }
-  return found.size === 0 ? NO_NAMES : [...found];
-}
-
-const NO_NAMES: readonly string[] = Object.freeze([]);
-
-function addFreeNames(graph: GraphProto, found: Set<string>): void {
-  const own = new Set<string>();
-  for (const input of graph.input) own.add(input.name);
-  for (const tensor of graph.initializer) own.add(tensor.name);
-  for (const sparse of graph.sparseInitializer) own.add(sparse.values?.name ?? "");
-  for (const node of graph.node) for (const output of node.output) own.add(output);
-  for (const node of graph.node) {
-    for (const input of node.input) if (input !== "" && !own.has(input)) found.add(input);
-    for (const capture of capturesOf(node)) if (!own.has(capture)) found.add(capture);
-  }
-  for (const output of graph.output) if (!own.has(output.name)) found.add(output.name);
 }
 
 /** A binary heap of numbers, smallest first. */

@@ -13,6 +13,7 @@ import { HooklineError } from "../errors/hookline_error.ts";
 import { fileSource, memorySource } from "./byte_source.ts";
 import { GRAPH_DEPTH_MAX, SELF_LOCATION, skimModel, tooDeepError } from "./skim.ts";
 import { walkTensors } from "./walk_tensors.ts";
+import { checkWireTypes } from "./wire_schema.ts";
 
 /** Where a model came from. `path` is absolute and as given, `realPath` follows symbolic links. */
 export type SkeletonOrigin =
@@ -121,13 +122,16 @@ function resolveSelfReferences(model: ModelProto, origin: SkeletonOrigin): void 
 const MESSAGE_DEPTH_MAX = 3 * GRAPH_DEPTH_MAX + 16;
 
 function decode(bytes: Uint8Array, label: string): ModelProto {
+  checkWireTypes(bytes, {
+    schema: ModelProtoSchema,
+    depthMax: MESSAGE_DEPTH_MAX,
+    label,
+    tooDeep: () => tooDeepError(label),
+  });
   let model: ModelProto;
   try {
     model = fromBinary(ModelProtoSchema, bytes, { recursionLimit: MESSAGE_DEPTH_MAX });
   } catch (cause) {
-    if (cause instanceof Error && cause.message.includes("recursion depth")) {
-      throw tooDeepError(label, cause);
-    }
     throw new HooklineError("MODEL_MALFORMED", {
       message: `cannot read "${label}": ${cause instanceof Error ? cause.message : String(cause)}`,
       fix: "copy, download or export the file again; it is damaged",
@@ -163,6 +167,7 @@ export function externalReferenceOf(tensor: TensorProto): ExternalReference | nu
   if (location === null || location === "") {
     throw referenceError(tensor, "names no location");
   }
+  if (location.includes("\ufffd")) throw referenceError(tensor, "names a location that is no text");
   return { location, byteOffset, byteLength };
 }
 

@@ -267,12 +267,11 @@ function concatenate(piece: Piece): Uint8Array {
 }
 
 /** The error for graphs within graphs without end. */
-export function tooDeepError(label: string, cause?: unknown): HooklineError {
+export function tooDeepError(label: string): HooklineError {
   return new HooklineError("MODEL_TOO_DEEP", {
     message: `cannot read "${label}": its graphs nest more than ${GRAPH_DEPTH_MAX} deep`,
     fix: "flatten the control flow of the model",
     details: { path: label },
-    cause,
   });
 }
 

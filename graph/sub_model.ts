@@ -21,7 +21,7 @@ import {
 import { internalError } from "../errors/hookline_error.ts";
 import { type DType, dtypeInfo } from "../tensor/dtype.ts";
 import { copyMessage } from "./copy_message.ts";
-import { functionKey } from "./inline_functions.ts";
+import { functionsReached } from "./inline_functions.ts";
 import type { GraphNode, ModelGraph } from "./model_graph.ts";
 import { externalReferenceOf } from "./skeleton.ts";
 import { graphTensors } from "./walk_tensors.ts";
@@ -161,7 +161,9 @@ export function usesOf(graph: ModelGraph, index: number): readonly string[] {
 }
 
 function encode(model: ModelProto, graph: GraphProto): Uint8Array<ArrayBuffer> {
-  const functions = model.functions.length === 0 ? [] : functionsUsed(model, graph);
+  const functions = model.functions.length === 0
+    ? []
+    : functionsReached(model.functions, graph.node);
   const bytes = toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
@@ -172,31 +174,6 @@ function encode(model: ModelProto, graph: GraphProto): Uint8Array<ArrayBuffer> {
     }),
   );
   return bytes as Uint8Array<ArrayBuffer>;
-}
-
-function functionsUsed(model: ModelProto, graph: GraphProto): ModelProto["functions"] {
-  const byKey = new Map(
-    model.functions.map((
-      definition,
-    ) => [functionKey(definition.domain, definition.name, definition.overload), definition]),
-  );
-  const used = new Set<string>();
-  const visit = (node: NodeProto): void => {
-    const key = functionKey(node.domain, node.opType, node.overload);
-    const definition = byKey.get(key);
-    if (definition !== undefined && !used.has(key)) {
-      used.add(key);
-      definition.node.forEach(visit);
-    }
-    for (const attribute of node.attribute) {
-      attribute.g?.node.forEach(visit);
-      for (const body of attribute.graphs) body.node.forEach(visit);
-    }
-  };
-  graph.node.forEach(visit);
-  return model.functions.filter((definition) =>
-    used.has(functionKey(definition.domain, definition.name, definition.overload))
-  );
 }
 
 /**

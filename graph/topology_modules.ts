@@ -204,13 +204,27 @@ function findRepeats(signatures: readonly string[]): Repeat[] {
   const found: Repeat[] = [];
   for (let from = 0; from < sequence.length;) {
     let best: Repeat = { from, period: 1, count: 1 };
+    let bestSlack = 0;
     for (const [offset, runs] of equalRuns.entries()) {
       const period = offset + 1;
-      const count = Math.floor((runs[from] ?? 0) / period) + 1;
-      if (count > 1 && count * period > best.count * best.period) best = { from, period, count };
+      const run = runs[from] ?? 0;
+      const count = Math.floor(run / period) + 1;
+      if (count === 1 || count * period <= best.count * best.period) continue;
+      best = { from, period, count };
+      bestSlack = run - (count - 1) * period;
     }
-    found.push(best);
-    from += best.period * best.count;
+    // The same repetitions may be read from a few groups later on: begin with what begins a layer.
+    const shift = startsLayer(signatures[from]) ? 0 : [...Array(bestSlack).keys()]
+      .map((index) => index + 1).find((index) => startsLayer(signatures[from + index])) ?? 0;
+    for (let index = 0; index < shift; index++) {
+      found.push({ from: from + index, period: 1, count: 1 });
+    }
+    found.push({ ...best, from: from + shift });
+    from += shift + best.period * best.count;
   }
   return found;
+}
+
+function startsLayer(signature: string | undefined): boolean {
+  return /^[^:]*:(?:\w*Conv\w*|\w*Gemm\w*|\w*MatMul\w*|LSTM|GRU|RNN)\(/.test(signature ?? "");
 }

@@ -43,7 +43,10 @@ export function thrownInCall(
   return new HooklineError("HOOK_THROWN", {
     message: `${owner(hook)} threw in ${phase} of "${call.module.path}" (run ${call.runId}, call ` +
       `${call.callIndex}): ${causeText(cause)}`,
-    fix: "mend the hook; the error that it threw is this error's cause",
+    // An error of ours says itself what to do: a full disk is not mended in the hook.
+    fix: cause instanceof HooklineError
+      ? cause.fix
+      : "mend the hook; the error that it threw is this error's cause",
     details: callDetails(hook, phase, call),
     cause,
   });

@@ -4,15 +4,17 @@
 import { importVisitor } from "./import_visitor.ts";
 import { type Layer, layerOf, pluginOf, repoPath, resolveImport } from "./location.ts";
 
-const BASE: readonly Layer[] = ["errors", "tensor", "host"];
+/** What graph/ and hooks/ stand on: they read no environment, so not host/. */
+const PURE: readonly Layer[] = ["errors", "tensor"];
+const BASE: readonly Layer[] = [...PURE, "host"];
 
 /** Which other layers each layer may import. `*` is everything. */
 export const MAY_IMPORT: Readonly<Record<Layer, readonly Layer[] | "*">> = {
   errors: [],
   tensor: ["errors"],
   host: ["errors"],
-  graph: BASE,
-  hooks: BASE,
+  graph: PURE,
+  hooks: PURE,
   sessions: BASE,
   formats: BASE,
   manifest: [...BASE, "hooks"],

@@ -3,6 +3,7 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { GraphModule } from "../graph/graph_module.ts";
+import { dtypeFromOnnx } from "../tensor/dtype.ts";
 import type { Model } from "./model.ts";
 import type { ModelStructure } from "./model_structure.ts";
 import { type Plan, segmentsOf } from "./plan.ts";
@@ -145,8 +146,12 @@ export class SplitChoice {
         return "a map";
       case "sparseTensorType":
         return "a sparse tensor";
+      case "tensorType": {
+        const dtype = dtypeFromOnnx(type.value.elemType)?.dtype;
+        return dtype === undefined ? "a tensor of no known type" : `a ${dtype} tensor`;
+      }
       default:
-        return "a value of its type";
+        return "a value of a type that JavaScript cannot hold";
     }
   }
 }

@@ -78,12 +78,12 @@ function isAlone({ demand }: CallDemand): boolean {
 }
 
 /** A total order in which whatever encloses comes first. */
-function outerFirst(left: CallDemand, right: CallDemand): number {
+export function outerFirst(left: CallDemand, right: CallDemand): number {
   const bySize = right.nodes.size - left.nodes.size;
   if (bySize !== 0) return bySize;
   const [leftModule, rightModule] = [left.demand.module, right.demand.module];
-  const byDepth = depth(leftModule.path) - depth(rightModule.path);
-  if (byDepth !== 0) return byDepth;
+  const [leftDepth, rightDepth] = [depth(leftModule.path), depth(rightModule.path)];
+  if (leftDepth !== rightDepth) return leftDepth < rightDepth ? -1 : 1;
   // A span of one module has that module's nodes and depth.
   if (leftModule.children.includes(rightModule.path)) return -1;
   if (rightModule.children.includes(leftModule.path)) return 1;
@@ -91,16 +91,18 @@ function outerFirst(left: CallDemand, right: CallDemand): number {
   return left.callIndex - right.callIndex;
 }
 
+/** Operators of a module (`attn::Softmax`) lie in whatever has the same nodes. */
 function depth(path: string): number {
+  if (path.includes("::")) return Infinity;
   return path === "" ? 0 : path.split(".").length;
 }
 
 function overlap(left: CallDemand, right: CallDemand): HooklineError {
   const modules = [left.demand.module.path, right.demand.module.path];
   return new HooklineError("PLAN_CYCLE", {
-    message: `cannot cut ${
-      nameOf(left.demand.module)
-    } and ${nameOf(right.demand.module)} apart: they share nodes and neither lies in the other`,
+    message: `cannot cut ${nameOf(left.demand.module)} and ${
+      nameOf(right.demand.module)
+    } apart: they share nodes and neither lies in the other`,
     fix: "choose modules or spans that do not overlap",
     details: { modules },
   });

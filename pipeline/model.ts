@@ -5,26 +5,29 @@
 // takes effect with the next run.
 
 import { HooklineError } from "../errors/hookline_error.ts";
-import { nearestNames } from "../errors/nearest_names.ts";
 import type { GraphModule, ModuleTree } from "../graph/graph_module.ts";
-import { type ModuleSelector, selectModules } from "../graph/selector.ts";
+import type { ModuleSelector } from "../graph/selector.ts";
+import { runningHookOf } from "../hooks/call_stack.ts";
 import { currentContext, currentStep } from "../hooks/forward_context.ts";
 import type { HookLease } from "../hooks/hook_handle.ts";
 import { HookRegistry } from "../hooks/hook_registry.ts";
 import type { Engine, OptimizationLevel, ValueSpec } from "../sessions/engine.ts";
 import { FeedGuard } from "../sessions/feed_guard.ts";
 import type { ResolvedProvider } from "../sessions/provider.ts";
-import type { TensorMap } from "../tensor/tensor.ts";
-import { CompiledPlan, type PlanHost } from "./compiled_plan.ts";
-import { demandOf, type ModuleDemand, requireHookable, splitDemand, tapDemand } from "./demand.ts";
-import { Execution, type RunModule } from "./execution.ts";
+import { emptyTensorMap, type TensorMap } from "../tensor/tensor.ts";
+import { ActivePlan } from "./active_plan.ts";
+import type { CompiledPlan } from "./compiled_plan.ts";
+import { requireHookable } from "./demand.ts";
+import { Execution, runModules } from "./execution.ts";
 import { explainPlan } from "./explain.ts";
 import type { ModelStructure } from "./model_structure.ts";
-import { operatorModule, parseOperatorPath, selectWithOperators } from "./operator_module.ts";
+import { ModuleFinder } from "./module_finder.ts";
+import { selectWithOperators } from "./operator_module.ts";
 import type { Plan } from "./plan.ts";
-import { makePlan, type PlanDocument, planDocument } from "./planner.ts";
+import { PlanMaker, type PlanOptions } from "./plan_maker.ts";
+import { type PlanDocument, planDocument } from "./planner.ts";
+import { type ModelProvenance, provenanceOf, type ProvenanceOptions } from "./provenance.ts";
 import { SessionPool } from "./session_pool.ts";
-import { spanModule } from "./span.ts";
 import { ValueTypes } from "./value_types.ts";
 
 /** How a model is run; every field is decided when it is opened. */
@@ -51,27 +54,12 @@ export interface RunOptions {
   readonly plan?: Plan;
 }
 
-/** What a plan is to do beside what the hooks need: see {@linkcode Model.plan}. */
-export interface PlanOptions {
-  /** Modules whose outputs are tapped although no hook asks. */
-  readonly tap?: ModuleSelector;
-  /** Modules after which the graph is cut although no hook asks. */
-  readonly split?: ModuleSelector;
-  /** Names of the outputs that are wanted: see {@linkcode RunOptions}. */
-  readonly outputs?: readonly string[];
-}
-
-/** A plan that is ready, with the hooks that it was made for. */
-interface ActivePlan {
-  readonly version: number;
-  /** The hooks that take part and the wanted outputs as one text; `""` for all and all. */
-  readonly outputsKey: string;
-  readonly plan: Plan;
+/** A run in flight: its plan and the hooks that it works on. */
+interface HeldRun {
   readonly compiled: CompiledPlan;
-  readonly ready: Promise<void>;
+  readonly leases: ReadonlyMap<string, HookLease>;
+  isOpen: boolean;
 }
-
-const COMPILED_PLANS_KEPT = 8;
 
 /**
  * An open model. Make one with `openModel`; close it with `await using` or {@linkcode close}.
@@ -87,19 +75,16 @@ export class Model {
   readonly #structure: ModelStructure;
   readonly #settings: ModelSettings;
   readonly #pool: SessionPool;
-  readonly #host: PlanHost;
   readonly #guard: FeedGuard;
-  readonly #spans = new Map<string, GraphModule>();
-  readonly #compiled = new Map<string, CompiledPlan>();
+  readonly #finder: ModuleFinder;
   readonly #registries = new Map<string, HookRegistry>();
+  readonly #planner: PlanMaker;
+  readonly #active: ActivePlan;
+  readonly #running = new Set<HeldRun>();
   #version = 0;
-  #active: ActivePlan | null = null;
-  #plans: { readonly version: number; readonly byKey: Map<string, Plan> } = {
-    version: 0,
-    byKey: new Map(),
-  };
   #runCount = 0;
   #closing: Promise<void> | null = null;
+  #whenIdle: (() => void) | null = null;
 
   /** Use `openModel`. */
   constructor(structure: ModelStructure, settings: ModelSettings) {
@@ -107,7 +92,9 @@ export class Model {
     this.#settings = settings;
     this.#pool = new SessionPool(settings.idleByteBudget);
     this.#guard = new FeedGuard(structure.inputs, structure.skeleton.label);
-    this.#host = {
+    this.#finder = new ModuleFinder(structure);
+    this.#planner = new PlanMaker(structure, this.#finder, this.#registries);
+    this.#active = new ActivePlan({
       structure,
       engine: settings.engine,
       provider: settings.provider.provider.name,
@@ -115,7 +102,7 @@ export class Model {
       threads: settings.threads,
       pool: this.#pool,
       types: new ValueTypes(structure, settings.engine),
-    };
+    });
   }
 
   /** What to call the model in messages: its file name, or `"bytes"`. */
@@ -162,6 +149,24 @@ export class Model {
   }
 
   /**
+   * Where the numbers of the next run come from: model, plan, versions, provider. For headers of traces
+   * and reports.
+   *
+   * @throws {HooklineError} ENGINE_UNAVAILABLE without an ONNX Runtime, FILE_READ when the model's file
+   * is to be hashed and is gone, and what {@linkcode plan} throws.
+   */
+  async provenance(options: ProvenanceOptions = {}): Promise<ModelProvenance> {
+    const { provider, ...settings } = this.#settings;
+    return await provenanceOf({
+      ...settings,
+      provider: provider.provider.name,
+      skeleton: this.#structure.skeleton,
+      structureHash: this.#structure.hash,
+      plan: this.plan(),
+    }, options);
+  }
+
+  /**
    * The modules that a selector names, in execution order: a path, a glob (`encoder.layer.*`), a
    * `/regex/`, `class:BertLayer`, a predicate, or a list of these. `SELECTOR::Softmax` names the
    * Softmax operators inside the modules of `SELECTOR`, each node a call.
@@ -184,12 +189,17 @@ export class Model {
     this.#requireOpen();
     const known = this.#registries.get(path);
     if (known !== undefined) return known;
-    const module = this.#module(path);
+    const module = this.#finder.get(path);
     const registry = HookRegistry.getOrCreate(this, {
       path: module.path,
       className: module.className,
       callCount: module.calls.length,
-    }, { admit: (hook) => requireHookable(module, hook) });
+    }, {
+      admit: (hook) => {
+        this.#requireOpen();
+        requireHookable(module, hook);
+      },
+    });
     registry.onChange(() => void this.#version++);
     this.#registries.set(path, registry);
     return registry;
@@ -202,49 +212,7 @@ export class Model {
    * @throws {HooklineError} HOOK_ORDER_UNKNOWN, MODULE_NOT_CUTTABLE or PLAN_CYCLE when there is none.
    */
   plan(options: PlanOptions = {}): Plan {
-    const demands = new Map<string, ModuleDemand>();
-    const orderKeys: Record<string, string> = {};
-    for (const [path, registry] of this.#hooked()) {
-      const order = registry.snapshot();
-      if (order.entering.length === 0) continue; // none of its hooks takes part
-      demands.set(path, demandOf(this.#module(path), order.entering));
-      orderKeys[path] = order.key;
-    }
-    const extra = (
-      selector: ModuleSelector | undefined,
-      make: (module: GraphModule) => ModuleDemand,
-    ): void => {
-      if (selector === undefined) return;
-      for (const module of selectModules(this.#structure.tree, selector)) {
-        if (module.insideBody !== null || module.calls.length === 0) continue;
-        const made = make(module);
-        const before = demands.get(module.path);
-        demands.set(
-          module.path,
-          before === undefined ? made : {
-            ...before,
-            tapsOutputs: true,
-            editsOutputs: before.editsOutputs || made.editsOutputs,
-            because: [...before.because, ...made.because],
-          },
-        );
-      }
-    };
-    extra(options.tap, (module) => tapDemand(module, `${module.path} is tapped on request`));
-    extra(
-      options.split,
-      (module) => splitDemand(module, `the graph is cut after ${module.path} on request`),
-    );
-    const sorted = [...demands.entries()].sort(([left], [right]) =>
-      left < right ? -1 : left > right ? 1 : 0
-    );
-    return makePlan({
-      graph: this.#structure.graph,
-      demands: sorted.map(([, demand]) => demand),
-      structureHash: this.#structure.hash,
-      orderKeys,
-      ...(options.outputs === undefined ? {} : { outputs: this.#checkedOutputs(options.outputs) }),
-    });
+    return this.#planner.make(options);
   }
 
   /** The plan of the next run in words: its kind, why every tap and cut is there, engine and provider. */
@@ -270,12 +238,9 @@ export class Model {
    * SESSION_ code when ONNX Runtime fails, MODEL_CLOSED; `signal.reason` when aborted.
    */
   run(feeds: TensorMap, options?: RunOptions): Promise<TensorMap> {
-    const active = this.#active;
-    const isCurrent = active !== null && active.version === this.#version &&
-      active.outputsKey === this.#participation();
-    if (options === undefined && isCurrent) {
-      const session = active.compiled.whole;
+    if (options === undefined) {
       // The guard of the one session is the guard of the model: nothing is checked twice.
+      const session = this.#active.current(this.#version, this.#participation())?.whole ?? null;
       if (session !== null) {
         this.#runCount++;
         return session.run(feeds);
@@ -290,12 +255,20 @@ export class Model {
    */
   async prepare(): Promise<void> {
     this.#requireOpen();
-    await this.#activate().ready;
+    await this.#activate(undefined).ready;
   }
 
   /** Closes the model: waits for the runs in flight, detaches every hook, closes every session. */
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
+    if (this.#closing !== null) return this.#closing;
+    try {
+      for (const { leases } of this.#running) {
+        for (const lease of leases.values()) this.#refuseInside(lease, "close");
+      }
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#closing = this.#close();
   }
 
   /** The same as {@linkcode close}. */
@@ -306,69 +279,89 @@ export class Model {
   async #run(feeds: TensorMap, options: RunOptions): Promise<TensorMap> {
     this.#requireOpen();
     options.signal?.throwIfAborted();
-    const leases = new Map<string, HookLease>();
-    const held: CompiledPlan[] = [];
+    const runId = this.#runCount++;
+    const held = this.#hold(options);
     try {
-      const compiled = await this.#holdPlan(options, leases, held);
+      const { compiled, leases } = held;
+      // Wrong feeds open no session; the whole plan's only session checks by itself.
+      const isIdle = compiled.plan.kind === "whole" && options.outputs?.length === 0;
+      if (compiled.plan.kind !== "whole" || isIdle) this.#guard.check(feeds);
+      if (isIdle) return emptyTensorMap(); // neither a hook nor an output wants anything
+      const session = await compiled.hold();
+      held.isOpen = true;
       options.signal?.throwIfAborted();
-      if (compiled.whole !== null) {
-        this.#runCount++;
-        const outputs = await compiled.whole.run(feeds, options.outputs);
+      if (session !== null) {
+        const outputs = await session.run(feeds, options.outputs);
         options.signal?.throwIfAborted();
         return outputs;
       }
-      this.#guard.check(feeds);
       return await new Execution({
         compiled,
-        modules: this.#runModules(compiled.plan, leases),
+        modules: runModules(compiled.plan, {
+          find: (path) => this.#finder.get(path),
+          orderOf: (path) => leases.get(path)?.order ?? null,
+        }),
         inputs: this.#structure.graph.inputs,
-        runId: this.#runCount++,
+        runId,
         step: currentStep(),
         context: currentContext(),
         signal: options.signal,
       }).run(feeds);
     } finally {
-      for (const lease of leases.values()) lease.release();
-      for (const compiled of held) await compiled.release();
+      for (const lease of held.leases.values()) lease.release();
+      try {
+        if (held.isOpen) await held.compiled.release();
+      } finally {
+        this.#running.delete(held);
+        if (this.#running.size === 0) this.#whenIdle?.();
+      }
     }
   }
 
   /** Takes the plan and the hooks together, before anything is awaited: they belong to one version. */
-  async #holdPlan(
-    options: RunOptions,
-    leases: Map<string, HookLease>,
-    held: CompiledPlan[],
-  ): Promise<CompiledPlan> {
+  #hold(options: RunOptions): HeldRun {
+    if (options.plan !== undefined) this.#planner.requireCurrent(options.plan);
     const compiled = options.plan === undefined
       ? this.#activate(options.outputs).compiled
-      : this.#compile(options.plan);
-    for (const path of Object.keys(compiled.plan.order)) {
-      const registry = this.#registries.get(path);
-      if (registry !== undefined) leases.set(path, registry.acquire());
+      : this.#active.compile(options.plan);
+    const leases = new Map<string, HookLease>();
+    const held: HeldRun = { compiled, leases, isOpen: false };
+    try {
+      for (const path of Object.keys(compiled.plan.order)) {
+        const registry = this.#registries.get(path);
+        if (registry === undefined) continue;
+        const lease = registry.acquire();
+        leases.set(path, lease);
+        this.#refuseInside(lease, "run");
+      }
+    } catch (error) {
+      for (const lease of leases.values()) lease.release();
+      throw error;
     }
-    await compiled.hold();
-    held.push(compiled);
-    return compiled;
+    this.#running.add(held);
+    return held;
   }
 
-  #activate(outputs?: readonly string[]): ActivePlan {
-    const before = this.#active;
-    const version = this.#version;
-    const outputsKey = this.#participation() +
-      (outputs === undefined ? "" : JSON.stringify(outputs));
-    if (before !== null && before.version === version && before.outputsKey === outputsKey) {
-      return before;
-    }
-    const plan = this.#planFor(outputsKey, outputs);
-    const compiled = this.#compile(plan);
-    const ready = compiled.hold();
-    const active: ActivePlan = { version, outputsKey, plan, compiled, ready };
-    this.#active = active;
-    ready.catch(() => {
-      if (this.#active === active) this.#active = null;
+  /** A hook that waited for its own run, by starting another one or by closing, might wait for ever. */
+  #refuseInside(lease: HookLease, action: string): void {
+    const hook = runningHookOf(lease.order);
+    if (hook === undefined) return;
+    throw new HooklineError("HOOK_REENTRANT", {
+      message: `cannot ${action} "${this.label}" from inside its own hook "${hook.name}"`,
+      fix: action === "run"
+        ? "run another model from the hook, or in a replacing hook call original() instead"
+        : `${action} the model when the run has ended`,
+      details: { hook: hook.name, plugin: hook.plugin, module: lease.order.module },
     });
-    if (before !== null) before.ready.then(() => before.compiled.release(), () => {});
-    return active;
+  }
+
+  #activate(outputs: readonly string[] | undefined): ReturnType<ActivePlan["activate"]> {
+    const key = this.#participation() + (outputs === undefined ? "" : JSON.stringify(outputs));
+    return this.#active.activate(
+      this.#version,
+      key,
+      () => this.plan(outputs === undefined ? {} : { outputs }),
+    );
   }
 
   /** The hooks with `takesPart` that take part in a run starting now, as one text. */
@@ -376,100 +369,6 @@ export class Model {
     let all = "";
     for (const registry of this.#registries.values()) all += registry.participation;
     return all;
-  }
-
-  /** The plan for these outputs; runs that alternate between two of them do not plan anew. */
-  #planFor(key: string, outputs: readonly string[] | undefined): Plan {
-    if (this.#plans.version !== this.#version) {
-      this.#plans = { version: this.#version, byKey: new Map() };
-    }
-    const { byKey } = this.#plans;
-    const plan = byKey.get(key) ?? this.plan(outputs === undefined ? {} : { outputs });
-    if (byKey.size >= COMPILED_PLANS_KEPT) byKey.clear();
-    byKey.set(key, plan);
-    return plan;
-  }
-
-  #compile(plan: Plan): CompiledPlan {
-    const known = this.#compiled.get(plan.hash);
-    const compiled = known ?? new CompiledPlan(plan, this.#host);
-    this.#compiled.delete(plan.hash);
-    this.#compiled.set(plan.hash, compiled); // last used last
-    for (const hash of this.#compiled.keys()) {
-      if (this.#compiled.size <= COMPILED_PLANS_KEPT) break;
-      this.#compiled.delete(hash);
-    }
-    return compiled;
-  }
-
-  #runModules(plan: Plan, leases: ReadonlyMap<string, HookLease>): ReadonlyMap<string, RunModule> {
-    const modules = new Map<string, RunModule>();
-    const add = (steps: Plan["steps"]): void => {
-      for (const step of steps) {
-        if (step.kind === "segment" || modules.has(step.module)) {
-          if (step.kind === "module") add(step.steps);
-          continue;
-        }
-        const module = this.#module(step.module);
-        const order = leases.get(step.module)?.order ?? null;
-        modules.set(step.module, {
-          facts: { path: module.path, className: module.className, callCount: module.calls.length },
-          calls: module.calls,
-          order,
-        });
-        if (step.kind === "module") add(step.steps);
-      }
-    };
-    add(plan.steps);
-    return modules;
-  }
-
-  #hooked(): [string, HookRegistry][] {
-    return [...this.#registries].filter(([, registry]) => registry.size > 0)
-      .sort(([left], [right]) => left < right ? -1 : left > right ? 1 : 0);
-  }
-
-  #module(path: string): GraphModule {
-    const found = this.#structure.tree.get(path) ?? this.#spans.get(path);
-    if (found !== undefined) {
-      if (found.insideBody !== null) {
-        requireHookable(found, { name: "any hook", access: "observe" });
-      }
-      return found;
-    }
-    const operator = parseOperatorPath(this.#structure, path);
-    if (operator !== null) {
-      const inside = this.#module(operator.module);
-      const made = operatorModule(this.#structure, inside, operator.opType);
-      this.#spans.set(path, made);
-      return made;
-    }
-    if (/[[*?{]/.test(path)) {
-      const span = spanModule(this.#structure, path);
-      this.#spans.set(path, span);
-      return span;
-    }
-    const nearest = nearestNames(path, this.#structure.tree.modules.map((module) => module.path));
-    throw new HooklineError("MODULE_UNKNOWN", {
-      message: `cannot find module "${path}" in "${this.label}"`,
-      fix: nearest.length > 0
-        ? `did you mean ${nearest.map((name) => `"${name}"`).join(" or ")}?`
-        : "list the modules with `hookline inspect`",
-      details: { module: path, nearest },
-    });
-  }
-
-  #checkedOutputs(outputs: readonly string[]): readonly string[] {
-    const known = this.#structure.graph.outputs;
-    const unknown = outputs.filter((name) => !known.includes(name));
-    if (unknown.length === 0) return outputs;
-    throw new HooklineError("FETCH_UNKNOWN", {
-      message: `cannot run "${this.label}": it has no output ${
-        unknown.map((name) => `"${name}"`).join(", ")
-      }`,
-      fix: `ask for some of ${known.join(", ")}, or hook a module to see values inside the model`,
-      details: { outputs: unknown, nearest: nearestNames(unknown[0] ?? "", known) },
-    });
   }
 
   #requireOpen(): void {
@@ -482,15 +381,16 @@ export class Model {
   }
 
   async #close(): Promise<void> {
-    const active = this.#active;
-    this.#active = null;
     this.#version++;
-    if (active !== null) await active.ready.then(() => active.compiled.release(), () => {});
     const failures: unknown[] = [];
-    for (const registry of this.#registries.values()) {
-      await registry.clear().catch((error: unknown) => failures.push(error));
-    }
-    await this.#pool.close();
+    const attempt = async (action: () => Promise<void>): Promise<void> => {
+      await action().catch((error: unknown) => failures.push(error));
+    };
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#whenIdle = resolve);
+    failures.push(...await this.#active.close());
+    for (const registry of this.#registries.values()) await attempt(() => registry.clear());
+    await attempt(() => this.#pool.close());
+    if (failures.length > 1) throw new AggregateError(failures, `closing "${this.label}" failed`);
     if (failures.length > 0) throw failures[0];
   }
 }

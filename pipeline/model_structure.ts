@@ -74,8 +74,8 @@ export class ModelStructure {
       label: this.skeleton.label,
       randomOperators: randomFunctions(model),
     });
-    this.#isLinked = relinkWeights(this.skeleton, model);
-    this.weightFolder = guardWeights(this.skeleton, model);
+    this.#isLinked = relinkWeights(this.skeleton);
+    this.weightFolder = guardWeights(this.skeleton);
     this.inputs = this.graph.inputs.map((name) => specOf(name, this.graph.declaredType(name)));
     this.outputs = this.graph.outputs.map((name) => specOf(name, this.graph.declaredType(name)));
   }
@@ -124,10 +124,11 @@ function isSkeleton(source: ModelSource): source is Skeleton {
 
 /**
  * For a model reached through a symbolic link (as hub caches keep them): names external weight files
- * by where they really lie, when that is beside the real model file. Returns whether any was renamed.
+ * by where they really lie, when that is beside the real model file. Returns whether the model has such
+ * files; the inlined model shares the entries that are changed here.
  */
-function relinkWeights(skeleton: Skeleton, model: ModelProto): boolean {
-  const { origin } = skeleton;
+function relinkWeights(skeleton: Skeleton): boolean {
+  const { origin, model } = skeleton;
   if (origin.kind === "bytes" || origin.path === origin.realPath) return false;
   const givenFolder = dirname(origin.path);
   const realFolder = dirname(origin.realPath);
@@ -137,6 +138,7 @@ function relinkWeights(skeleton: Skeleton, model: ModelProto): boolean {
   for (const tensor of walkTensors(model)) {
     const reference = externalReferenceOf(tensor);
     if (reference === null || reference.location === own) continue;
+    isLinked = true; // also when another structure over the same skeleton has renamed it already
     let realPath: string;
     try {
       realPath = realpathSync(join(givenFolder, reference.location));
@@ -147,14 +149,14 @@ function relinkWeights(skeleton: Skeleton, model: ModelProto): boolean {
     for (const entry of tensor.externalData) {
       if (entry.key === "location") entry.value = basename(realPath);
     }
-    isLinked = true;
   }
   return isLinked;
 }
 
-function guardWeights(skeleton: Skeleton, model: ModelProto): string | null {
+/** Looks at the whole file's references: ONNX Runtime may be given the file, not what was inlined. */
+function guardWeights(skeleton: Skeleton): string | null {
   const references: WeightReference[] = [];
-  for (const tensor of walkTensors(model)) {
+  for (const tensor of walkTensors(skeleton.model)) {
     const reference = externalReferenceOf(tensor);
     if (reference !== null) references.push(reference);
   }

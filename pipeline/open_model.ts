@@ -3,6 +3,7 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import { nearestNames } from "../errors/nearest_names.ts";
+import { isSwitchedOn, readVariable } from "../host/environment.ts";
 import type { Engine, OptimizationLevel } from "../sessions/engine.ts";
 import { NapiEngine } from "../sessions/napi_engine.ts";
 import { type ResolvedProvider, resolveProvider } from "../sessions/provider.ts";
@@ -38,11 +39,17 @@ export interface OpenOptions {
 const IDLE_BYTE_BUDGET = 268_435_456;
 const LEVELS: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "layout", "all"];
 
+/** Switches the activation trace on; its other variables are read by the plugin. */
+const TRACE_SWITCH = "HOOKLINE_TRACE_ACTIVATIONS";
+
 let napi: Engine | undefined;
 
 /**
  * Opens a model from a path, a `file:` URL, its bytes, or a skeleton. Weights are not read: a 2 GB model
  * opens in milliseconds.
+ *
+ * With `HOOKLINE_TRACE_ACTIVATIONS=1` in the environment, and the permission to read it, the model is
+ * traced: see `docs/plugins/activation_trace.md`.
  *
  * @throws {HooklineError} a MODEL_ code when the file is damaged or missing, PROVIDER_UNKNOWN,
  * PROVIDER_UNAVAILABLE, ENGINE_UNKNOWN or OPTION_INVALID.
@@ -57,16 +64,30 @@ let napi: Engine | undefined;
 export async function openModel(source: ModelSource, options: OpenOptions = {}): Promise<Model> {
   const { optimization = "all", threads = null, idleByteBudget = IDLE_BYTE_BUDGET } = options;
   checkOptions({ optimization, threads, idleByteBudget });
+  const isTraced = isSwitchedOn(TRACE_SWITCH, readVariable(TRACE_SWITCH));
   const structure = new ModelStructure(source, options);
   const engine = chooseEngine(options.engine ?? "auto");
   const provider: ResolvedProvider = await resolveProvider(options.provider ?? "auto", engine);
-  return new Model(structure, {
+  const model = new Model(structure, {
     engine,
     provider,
     optimization,
     threads: threads ?? threadBudget(availableCores(), openSessions()),
     idleByteBudget,
   });
+  if (isTraced) await traceModel(model);
+  return model;
+}
+
+/** The trace that the environment asks for. Its code is loaded here, and only when it is asked for. */
+async function traceModel(model: Model): Promise<void> {
+  try {
+    const { traceFromEnvironment } = await import("../plugins/activation_trace/mod.ts");
+    traceFromEnvironment(readVariable).attach(model, { modelName: model.label });
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
 }
 
 function chooseEngine(asked: "auto" | "napi" | Engine): Engine {

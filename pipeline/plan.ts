@@ -54,7 +54,9 @@ export interface Plan {
   readonly steps: readonly PlanStep[];
   /** sha256 over everything else here and the model's structure, in hex. */
   readonly hash: string;
-  /** The model's outputs. */
+  /** sha256 over the model's structure and the hooks that the plan was made for, in hex. */
+  readonly madeFor: string;
+  /** The outputs that come out. */
   readonly outputs: readonly string[];
   /** Hook names by module path, in dispatch order. */
   readonly order: Readonly<Record<string, readonly string[]>>;
@@ -69,10 +71,21 @@ export function segmentsOf(steps: readonly PlanStep[]): SegmentStep[] {
   );
 }
 
+/** Fingerprint of a model's structure and its hooks: what a plan is made for. */
+export function planSubject(
+  structureHash: string,
+  orderKeys: Readonly<Record<string, string>>,
+): string {
+  return sha256(structureHash, JSON.stringify(orderKeys));
+}
+
 /** Seals a plan: adds its hash and freezes it. */
-export function sealPlan(plan: Omit<Plan, "hash">, structureHash: string): Plan {
-  const hash = createHash("sha256").update(structureHash).update(JSON.stringify(plan)).digest(
-    "hex",
-  );
-  return Object.freeze({ ...plan, hash });
+export function sealPlan(plan: Omit<Plan, "hash">): Plan {
+  return Object.freeze({ ...plan, hash: sha256(JSON.stringify(plan)) });
+}
+
+function sha256(...texts: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const text of texts) hash.update(text);
+  return hash.digest("hex");
 }

@@ -3,15 +3,22 @@
 
 import type { GraphModule } from "../graph/graph_module.ts";
 import type { ModelGraph } from "../graph/model_graph.ts";
-import { usesOf } from "../graph/sub_model.ts";
 import { callsOf, type ModuleDemand } from "./demand.ts";
-import { EventSchedule } from "./event_schedule.ts";
-import { type Plan, type PlanStep, sealPlan, segmentsOf, type SegmentStep } from "./plan.ts";
+import {
+  type Plan,
+  type PlanStep,
+  planSubject,
+  sealPlan,
+  segmentsOf,
+  type SegmentStep,
+} from "./plan.ts";
 import { planRegion } from "./region.ts";
 
 /** What to plan for. */
 export interface PlanRequest {
   readonly graph: ModelGraph;
+  /** What `executionPositions` gives for the model; the file's order when left out. */
+  readonly positions?: readonly number[];
   /** One demand per module that is hooked, tapped or split. */
   readonly demands: readonly ModuleDemand[];
   /** Hash of the model's structure, part of the plan's hash. */
@@ -35,94 +42,56 @@ export function makePlan(request: PlanRequest): Plan {
   }
   const outputs = request.outputs ?? graph.outputs;
   const because = demands.flatMap((demand) => demand.because);
+  const madeFor = planSubject(request.structureHash, request.orderKeys);
   const seal = (kind: Plan["kind"], steps: readonly PlanStep[], reasons = because): Plan =>
-    sealPlan(
-      { kind, steps, outputs, order, because: reasons },
-      request.structureHash + JSON.stringify(request.orderKeys),
-    );
+    sealPlan({ kind, steps, madeFor, outputs, order, because: reasons });
   if (demands.length === 0) return seal("whole", []);
   const isCut = demands.some((demand) => demand.editsOutputs || demand.isolation !== null);
   const live = graph.nodes.filter((node) => !node.isConstant).map((node) => node.index);
-  const nodes = request.outputs === undefined ? live : neededNodes(graph, demands, outputs);
-  if (!isCut && nodes.length === live.length) return seal("tapped", tappedSteps(graph, demands));
   const steps = planRegion({
     graph,
-    nodes,
+    nodes: live,
+    positions: request.positions ?? graph.nodes.map((node) => node.index),
     outputs,
     demands: callsOf(demands),
     counter: { next: 0 },
   });
-  const stopped = nodes.length === live.length
+  const running = segmentsOf(steps).reduce((sum, segment) => sum + segment.nodes.length, 0);
+  const stopped = request.outputs === undefined || running === live.length
     ? []
-    : [`${nodes.length} of ${live.length} nodes run: nothing that is wanted needs the others`];
+    : [`${running} of ${live.length} nodes run: nothing that is wanted needs the others`];
   return seal(isCut ? "split" : "tapped", withConstantOutputs(graph, steps, outputs), [
     ...because,
     ...stopped,
   ]);
 }
 
-/** Live nodes that the wanted outputs and the demanded modules need, ascending. */
-function neededNodes(
-  graph: ModelGraph,
-  demands: readonly ModuleDemand[],
-  outputs: readonly string[],
-): number[] {
-  const needed = new Set<number>();
-  const waiting: number[] = [];
-  const need = (node: number | undefined): void => {
-    if (node === undefined || needed.has(node) || (graph.nodes[node]?.isConstant ?? true)) return;
-    needed.add(node);
-    waiting.push(node);
-  };
-  for (const value of outputs) need(graph.producerOf(value));
-  for (const demand of demands) for (const call of demand.module.calls) call.nodes.forEach(need);
-  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    for (const value of usesOf(graph, node)) need(graph.producerOf(value));
-  }
-  return [...needed].sort((left, right) => left - right);
-}
-
-/** One session with everything that hooks want as further outputs, then all events in model order. */
-function tappedSteps(graph: ModelGraph, demands: readonly ModuleDemand[]): PlanStep[] {
-  const nodes = graph.nodes.filter((node) => !node.isConstant).map((node) => node.index);
-  const modelOutputs = new Set(graph.outputs);
-  const taps = new Set<string>();
-  const add = (value: string): void => {
-    // Inputs are at hand already; what is an output already needs no tap.
-    if (graph.producerOf(value) !== undefined && !modelOutputs.has(value)) taps.add(value);
-  };
-  for (const demand of demands) {
-    for (const call of demand.module.calls) {
-      if (demand.tapsInputs) call.inputs.forEach(add);
-      if (demand.tapsOutputs) call.outputs.forEach(add);
-    }
-  }
-  const segment: SegmentStep = {
-    kind: "segment",
-    index: 0,
-    nodes,
-    isWhole: true,
-    inputs: graph.inputs,
-    outputs: [...graph.outputs, ...taps],
-    taps: [...taps],
-  };
-  const schedule = new EventSchedule(graph, callsOf(demands), nodes);
-  schedule.computed(nodes);
-  return [segment, ...schedule.takeReady(Infinity)];
-}
-
-/** Model outputs that no live node computes come out of the first segment. */
+/**
+ * Wanted outputs that no live node computes come out of the first segment that always runs, or of one of
+ * their own.
+ */
 function withConstantOutputs(
   graph: ModelGraph,
-  steps: PlanStep[],
+  steps: readonly PlanStep[],
   outputs: readonly string[],
-): PlanStep[] {
+): readonly PlanStep[] {
   const constant = outputs.filter((value) => graph.isConstantValue(value));
   if (constant.length === 0) return steps;
   const at = steps.findIndex((step) => step.kind === "segment");
   const first = steps[at];
-  if (first?.kind !== "segment") return steps;
-  return steps.with(at, { ...first, outputs: [...first.outputs, ...constant] });
+  if (first?.kind === "segment") {
+    return steps.with(at, { ...first, outputs: [...first.outputs, ...constant] });
+  }
+  const own: SegmentStep = {
+    kind: "segment",
+    index: segmentsOf(steps).length,
+    nodes: [],
+    isWhole: false,
+    inputs: [],
+    outputs: constant,
+    taps: [],
+  };
+  return [...steps, own];
 }
 
 /** The plan in the words of `explain --json`: its segments, what lies in them, and why. */

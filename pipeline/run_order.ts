@@ -8,9 +8,11 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import { usesOf } from "../graph/sub_model.ts";
+import type { GraphModule } from "../graph/graph_module.ts";
 import type { ModelGraph } from "../graph/model_graph.ts";
-import { CallNesting, contains } from "./call_nesting.ts";
-import { type CallDemand, nameOf } from "./demand.ts";
+import { CallNesting, outerFirst } from "./call_nesting.ts";
+import { type CallDemand, callsOf, nameOf, tapDemand } from "./demand.ts";
+import { type Placed, placeOrder } from "./place_order.ts";
 
 /** A node, an isolated call, or the point where a call's hooks are entered or left. */
 export type OrderedItem =
@@ -42,10 +44,27 @@ export function runOrder(request: OrderRequest): readonly OrderedItem[] {
   return new OrderBuilder(request).build();
 }
 
-interface Draft {
+/**
+ * The place of every node of a model in the order of execution, by node index: that of the file, with
+ * each module call in one piece. Exporters merge and hoist nodes; the code that they exported did not
+ * stop in the middle of a module.
+ */
+export function executionPositions(
+  graph: ModelGraph,
+  modules: readonly GraphModule[],
+): readonly number[] {
+  const positions = graph.nodes.map((node) => node.index);
+  const nodes = positions.filter((index) => graph.nodes[index]?.isConstant === false);
+  const called = modules.filter((module) => module.insideBody === null && module.path !== "");
+  const calls = callsOf(called.map((module) => tapDemand(module, "")));
+  const order = runOrder({ graph, nodes, positions, isolated: [], calls });
+  let place = 0;
+  for (const item of order) if (item.kind === "node") positions[item.node] = place++;
+  return positions;
+}
+
+interface Draft extends Placed<Draft> {
   readonly item: OrderedItem & { readonly after: OrderedItem[] };
-  /** Place among all items: the positions of the calls around it, then its own. */
-  readonly place: readonly number[];
   readonly hard: Set<Draft>;
   readonly soft: Set<Draft>;
 }
@@ -55,6 +74,7 @@ class OrderBuilder {
   readonly #nesting: CallNesting;
   readonly #drafts: Draft[] = [];
   readonly #ofNode = new Map<number, Draft>();
+  /** Where a call begins: its enter, or the isolated call itself. */
   readonly #enters = new Map<CallDemand, Draft>();
   readonly #leaves = new Map<CallDemand, Draft>();
   /** For each value the calls that it leaves, innermost first. */
@@ -69,29 +89,26 @@ class OrderBuilder {
   build(): readonly OrderedItem[] {
     const { calls, isolated } = this.#request;
     this.#addItems();
-    for (const call of [...calls].sort((left, right) => left.nodes.size - right.nodes.size)) {
+    for (const call of [...calls].sort(outerFirst).reverse()) {
       for (const value of call.call.outputs) push(this.#leavers, value, call);
-    }
-    for (const leavers of this.#leavers.values()) {
-      leavers.sort((left, right) => contains(left, right) ? 1 : contains(right, left) ? -1 : 0);
     }
     for (const node of this.#request.nodes) {
       const draft = this.#ofNode.get(node) as Draft;
       if (draft.item.kind !== "node") continue;
-      const around = this.#ownAround(this.#nesting.aroundNode(node));
+      const around = this.#nesting.aroundNode(node);
       this.#placeInside(draft, around);
       for (const value of usesOf(this.#request.graph, node)) this.#read(draft, value, around);
     }
-    for (const call of isolated) {
-      const draft = this.#ofNode.get([...call.nodes][0] ?? -1);
-      if (draft !== undefined) this.#linkEntry(draft, call, true);
-    }
+    for (const call of isolated) this.#linkEntry(this.#enters.get(call) as Draft, call, true);
     for (const call of calls) {
       const enter = this.#enters.get(call) as Draft;
       this.#linkEntry(enter, call, call.demand.tapsInputs);
       this.#leaves.get(call)?.hard.add(enter);
     }
-    return sorted(this.#drafts);
+    const { order, stuck } = placeOrder(this.#drafts);
+    if (stuck.length > 0) throw cycle(stuck.map(({ item }) => item));
+    for (const { item, hard } of order) for (const earlier of hard) item.after.push(earlier.item);
+    return order.map(({ item }) => item);
   }
 
   #addItems(): void {
@@ -101,6 +118,7 @@ class OrderBuilder {
         ...this.#placeAround(call),
         this.#firstOf(call),
       ]);
+      this.#enters.set(call, draft);
       for (const node of call.nodes) this.#ofNode.set(node, draft);
     }
     for (const call of calls) {
@@ -142,20 +160,16 @@ class OrderBuilder {
     return this.#nesting.aroundCall(call).map((outer) => this.#firstOf(outer));
   }
 
-  #ownAround(around: readonly CallDemand[]): readonly CallDemand[] {
-    return around.filter((call) => this.#enters.has(call));
-  }
-
-  /** An item runs between the enter and the leave of the innermost call around it. */
+  /** An item runs between the enter and the leave of the calls around it. */
   #placeInside(draft: Draft, around: readonly CallDemand[]): void {
-    const inner = around[around.length - 1];
-    if (inner === undefined) return;
-    draft.soft.add(this.#enters.get(inner) as Draft);
-    this.#leaves.get(inner)?.hard.add(draft);
+    for (const call of around) {
+      draft.soft.add(this.#enters.get(call) as Draft);
+      this.#leaves.get(call)?.hard.add(draft);
+    }
   }
 
   #linkEntry(entry: Draft, call: CallDemand, needsInputs: boolean): void {
-    const around = this.#ownAround(this.#nesting.aroundCall(call));
+    const around = this.#nesting.aroundCall(call);
     this.#placeInside(entry, around);
     const leave = this.#leaves.get(call);
     if (leave !== undefined) this.#placeInside(leave, around);
@@ -189,88 +203,10 @@ function push<Item>(map: Map<string, Item[]>, key: string, item: Item): void {
   else items.push(item);
 }
 
-function comparePlaces(left: readonly number[], right: readonly number[]): number {
-  const length = Math.min(left.length, right.length);
-  for (let index = 0; index < length; index++) {
-    const [a, b] = [left[index] as number, right[index] as number];
-    if (a !== b) return a < b ? -1 : 1; // no difference: both may be infinite
-  }
-  return left.length - right.length;
-}
-
-/** Kahn's algorithm, always the ready item with the first place; soft edges yield when nothing is ready. */
-function sorted(drafts: readonly Draft[]): readonly OrderedItem[] {
-  const byPlace = [...drafts].sort((left, right) => comparePlaces(left.place, right.place));
-  const rank = new Map(byPlace.map((draft, index) => [draft, index]));
-  const hard = byPlace.map((draft) => draft.hard.size);
-  const soft = byPlace.map((draft) => draft.soft.size);
-  const hardOf: number[][] = byPlace.map(() => []);
-  const softOf: number[][] = byPlace.map(() => []);
-  for (const [index, draft] of byPlace.entries()) {
-    for (const earlier of draft.hard) {
-      hardOf[rank.get(earlier) as number]?.push(index);
-      draft.item.after.push(earlier.item);
-    }
-    for (const earlier of draft.soft) softOf[rank.get(earlier) as number]?.push(index);
-  }
-  const ready = new RankQueue(byPlace.length);
-  const offer = (index: number): void => {
-    if (hard[index] === 0 && soft[index] === 0) ready.add(index);
-  };
-  byPlace.forEach((_, index) => offer(index));
-  const isDone = byPlace.map(() => false);
-  const order: OrderedItem[] = [];
-  while (order.length < byPlace.length) {
-    let next = ready.take();
-    if (next === undefined) {
-      next = byPlace.findIndex((_, index) => !isDone[index] && hard[index] === 0);
-      if (next < 0) throw cycle(byPlace.filter((_, index) => !isDone[index]));
-    }
-    if (isDone[next]) continue;
-    isDone[next] = true;
-    order.push((byPlace[next] as Draft).item);
-    for (const later of hardOf[next] ?? []) {
-      hard[later] = (hard[later] as number) - 1;
-      offer(later);
-    }
-    for (const later of softOf[next] ?? []) {
-      soft[later] = (soft[later] as number) - 1;
-      offer(later);
-    }
-  }
-  return order;
-}
-
-/** Small whole numbers, smallest first. */
-class RankQueue {
-  readonly #isIn: Uint8Array;
-  #lowest = 0;
-
-  constructor(limit: number) {
-    this.#isIn = new Uint8Array(limit);
-  }
-
-  add(rank: number): void {
-    this.#isIn[rank] = 1;
-    if (rank < this.#lowest) this.#lowest = rank;
-  }
-
-  take(): number | undefined {
-    while (this.#lowest < this.#isIn.length) {
-      if (this.#isIn[this.#lowest] === 1) {
-        this.#isIn[this.#lowest] = 0;
-        return this.#lowest;
-      }
-      this.#lowest++;
-    }
-    return undefined;
-  }
-}
-
-function cycle(stuck: readonly Draft[]): HooklineError {
+function cycle(stuck: readonly OrderedItem[]): HooklineError {
   const modules = [
     ...new Set(
-      stuck.flatMap(({ item }) =>
+      stuck.flatMap((item) =>
         item.kind === "module" || (item.kind === "leave" && item.call.demand.editsOutputs)
           ? [item.call.demand.module.path]
           : []

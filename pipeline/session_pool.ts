@@ -2,6 +2,7 @@
 // back finds its sessions open. Sessions in use are never closed; idle ones stay while they fit the
 // byte budget, the longest unused goes first. It knows no plan and no graph.
 
+import { HooklineError } from "../errors/hookline_error.ts";
 import type { EngineSession } from "../sessions/engine.ts";
 
 interface Entry {
@@ -22,6 +23,8 @@ export interface SessionLease {
 /** Sessions by content hash. */
 export class SessionPool {
   readonly #entries = new Map<string, Entry>();
+  /** Sessions that are being closed and no longer listed. */
+  readonly #ending = new Set<Promise<void>>();
   readonly #idleByteBudget: number;
   #clock = 0;
   #isClosed = false;
@@ -41,6 +44,7 @@ export class SessionPool {
     byteLength: number,
     open: () => Promise<EngineSession>,
   ): Promise<SessionLease> {
+    if (this.#isClosed) throw closedError();
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       entry = { key, session: open(), byteLength, users: 0, lastUsed: 0 };
@@ -68,19 +72,13 @@ export class SessionPool {
     }
   }
 
-  /** Closes every session, waiting for the runs in flight. */
+  /** Closes every session, also those that are being opened, and waits for the runs in flight. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const entries = [...this.#entries.values()];
-    this.#entries.clear();
-    const closed = await Promise.allSettled(
-      entries.map(async (entry) => (await entry.session).release()),
-    );
-    const failed = closed.find((result) => result.status === "rejected");
-    if (failed !== undefined && entries.length > 0) {
-      const opened = await Promise.allSettled(entries.map((entry) => entry.session));
-      if (opened.every((result) => result.status === "fulfilled")) throw failed.reason;
-    }
+    for (const entry of [...this.#entries.values()]) this.#end(entry).catch(() => {});
+    const ended = await Promise.allSettled([...this.#ending]);
+    const failed = ended.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
   async #trim(): Promise<void> {
@@ -89,9 +87,28 @@ export class SessionPool {
     let idleByteLength = idle.reduce((sum, entry) => sum + entry.byteLength, 0);
     for (const entry of idle) {
       if (!this.#isClosed && idleByteLength <= this.#idleByteBudget) break;
-      this.#entries.delete(entry.key);
       idleByteLength -= entry.byteLength;
-      await (await entry.session).release();
+      await this.#end(entry);
     }
   }
+
+  /** Takes a session off the list and closes it. */
+  #end(entry: Entry): Promise<void> {
+    this.#entries.delete(entry.key);
+    const ending = entry.session.then(
+      (session) => session.release(),
+      () => {}, // the opening failed; whoever leases it hears of it
+    );
+    this.#ending.add(ending);
+    const done = (): void => void this.#ending.delete(ending);
+    ending.then(done, done);
+    return ending;
+  }
+}
+
+function closedError(): HooklineError {
+  return new HooklineError("MODEL_CLOSED", {
+    message: "cannot open a session: the model was closed meanwhile",
+    fix: "open the model again, or close it later",
+  });
 }

@@ -38,12 +38,6 @@ export class ValueTypes {
     return found;
   }
 
-  /** True when the value can cross a cut. */
-  async canCross(value: string): Promise<boolean> {
-    if (!this.#known.has(value)) await this.#probe([value]);
-    return (this.#known.get(value) ?? null) !== null;
-  }
-
   async #probe(values: readonly string[]): Promise<void> {
     if (values.length === 0) return;
     let session: EngineSession;

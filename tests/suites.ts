@@ -37,6 +37,7 @@ const DOCUMENTED: readonly string[] = [
   "mod.ts",
   "errors",
   "tensor",
+  "host",
   "graph",
   "hooks",
   "sessions",

@@ -15,7 +15,10 @@ export interface Fault {
 }
 
 /** An error of this plugin. */
-export function fault(code: ErrorCode, { message, fix, details = {}, cause }: Fault): HooklineError {
+export function fault(
+  code: ErrorCode,
+  { message, fix, details = {}, cause }: Fault,
+): HooklineError {
   return new HooklineError(code, {
     message,
     fix,

@@ -5,6 +5,7 @@
 export const SOURCE_FOLDERS: readonly string[] = [
   "errors",
   "tensor",
+  "host",
   "graph",
   "hooks",
   "sessions",

@@ -221,3 +221,10 @@ Deno.test("inputSource() tells a folder from a file", async () => {
   assert.deepEqual(await inputSource(fixturePath("torch")), { dir: fixturePath("torch") });
   await rejected(inputSource(fixturePath("none")), "FILE_READ");
 });
+
+Deno.test("loadInputs() says which input is no tensor", async () => {
+  await assert.rejects(
+    loadInputs({ dir: "." }, [{ name: "items", dtype: null, shape: null }]),
+    { code: "FEED_DTYPE", message: /"items"/ },
+  );
+});

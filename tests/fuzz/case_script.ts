@@ -1,11 +1,12 @@
 // The child process of the fuzz: runs the cases FROM, FROM + STRIDE, … below TO and says before each
 // which one it is, so that the parent knows what a hang or a crash was about.
-// Usage: deno run -A tests/fuzz/case_script.ts SEED FROM TO STRIDE
+// Usage: deno run -A tests/fuzz/case_script.ts SEED FROM TO [STRIDE [MILLISECONDS]]
 
 import { loadCorpus } from "./corpus.ts";
 import { fuzzModel, runCase } from "./fuzz_case.ts";
 
-const [seed = 0, from = 0, to = 0, stride = 1] = Deno.args.map(Number);
+const [seed = 0, from = 0, to = 0, stride = 1, limitMs = Infinity] = Deno.args.map(Number);
+const start = performance.now();
 const corpus = loadCorpus();
 const text = new TextEncoder();
 
@@ -15,6 +16,7 @@ function say(line: unknown): void {
 }
 
 for (let index = from; index < to; index += stride) {
+  if (performance.now() - start > limitMs) break;
   say({ begins: index });
   const model = fuzzModel(corpus, seed, index);
   say({ index, base: model.base.name, ...runCase(model) });

@@ -4,8 +4,9 @@
 import { fileURLToPath } from "node:url";
 import { runWatched } from "./watched_process.ts";
 
-/** How long one case may take on a busy machine before it counts as slow, and before it is killed. */
+/** Processor time that one case may take. */
 export const SLOW_MS = 2_000;
+/** How long a child may be silent before it is killed. */
 const SILENCE_MS = 20_000;
 /** Heap of a child, in MiB: a case that needs more has run away. */
 const HEAP_MIB = 1024;
@@ -17,6 +18,8 @@ export interface FuzzOptions {
   readonly count: number;
   /** Child processes at a time. */
   readonly workers: number;
+  /** When to begin no further case, in milliseconds from the start; never when left out. */
+  readonly deadlineMs?: number;
 }
 
 /** Something that must not happen, with the number of its case. */
@@ -28,7 +31,10 @@ export interface FuzzFinding {
 
 /** What came out. */
 export interface FuzzReport {
+  /** How many cases ran: all, or as many as the deadline allowed. */
   readonly cases: number;
+  /** Numbers of the cases that Hookline takes for good models, ascending. */
+  readonly survivors: readonly number[];
   /** How many cases ended how: `fine` or an error code. */
   readonly outcomes: ReadonlyMap<string, number>;
   readonly findings: readonly FuzzFinding[];
@@ -45,7 +51,10 @@ interface CaseLine {
 }
 
 /** Runs the cases 0 to `count - 1` of a seed. */
-export async function runFuzz({ seed, count, workers }: FuzzOptions): Promise<FuzzReport> {
+export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
+  const { seed, count, workers, deadlineMs = Infinity } = options;
+  const start = performance.now();
+  const survivors: number[] = [];
   const outcomes = new Map<string, number>();
   const findings: FuzzFinding[] = [];
   let cases = 0;
@@ -53,6 +62,7 @@ export async function runFuzz({ seed, count, workers }: FuzzOptions): Promise<Fu
   const finish = (line: CaseLine): void => {
     const { index = -1, base = "", outcome = "FINDING", elapsedMs = 0 } = line;
     cases++;
+    if (outcome === "fine") survivors.push(index);
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     slowestMs = Math.max(slowestMs, elapsedMs);
     if (line.finding !== undefined) findings.push({ index, base, what: line.finding });
@@ -71,7 +81,7 @@ export async function runFuzz({ seed, count, workers }: FuzzOptions): Promise<Fu
           "--no-check",
           `--v8-flags=--max-old-space-size=${HEAP_MIB}`,
           SCRIPT,
-          ...[seed, from, count, workers].map(String),
+          ...[seed, from, count, workers, deadlineMs - (performance.now() - start)].map(String),
         ],
         silenceMs: SILENCE_MS,
       }, (text) => {
@@ -86,5 +96,6 @@ export async function runFuzz({ seed, count, workers }: FuzzOptions): Promise<Fu
   };
   await Promise.all(Array.from({ length: workers }, (_, worker) => work(worker)));
   findings.sort((left, right) => left.index - right.index);
-  return { cases, outcomes, findings, slowestMs };
+  survivors.sort((left, right) => left - right);
+  return { cases, survivors, outcomes, findings, slowestMs };
 }

@@ -13,6 +13,10 @@ import { inlineFunctions } from "../../graph/inline_functions.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { fixtureTree, fixtureUrl } from "./_fixtures.ts";
 
+/**
+ * Absolute; for tensors that reach beyond 8, in proportion. gpt2_past's logits reach 26, and there the
+ * whole untouched model differs from PyTorch by 5.7e-6 on some CPUs.
+ */
 const TOLERANCE = 4e-6;
 const EXPECTED_COUNTS: Readonly<Record<string, number>> = {
   "torch/bert": 54,
@@ -75,10 +79,12 @@ function difference(expected: Tensor, actual: OrtTensor | undefined): number {
   const wanted = expected.data as Float32Array;
   const found = actual.data as Float32Array;
   let largest = 0;
+  let reach = 0;
   wanted.forEach((value, index) => {
     largest = Math.max(largest, Math.abs(value - (found[index] ?? NaN)));
+    reach = Math.max(reach, Math.abs(value));
   });
-  return largest;
+  return largest / Math.max(1, reach / 8);
 }
 
 function truthTensors(name: string): Record<string, Tensor> {

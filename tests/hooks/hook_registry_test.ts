@@ -336,3 +336,21 @@ Deno.test("register() and remove() in any sequence leave the order that the pres
     { numRuns: 100 },
   );
 });
+
+Deno.test("snapshot() leaves out hooks that do not take part, and gives one order per set that does", () => {
+  const registry = new HookRegistry(MODULE);
+  let isOn = false;
+  registry.register(hook({ name: "always" }));
+  assert.equal(registry.participation, "");
+  registry.register(hook({ name: "sometimes", takesPart: () => isOn }));
+  const off = registry.snapshot();
+  assert.deepEqual(off.entering.map(({ name }) => name), ["always"]);
+  const offText = registry.participation;
+  isOn = true;
+  const on = registry.snapshot();
+  assert.deepEqual(on.entering.map(({ name }) => name), ["always", "sometimes"]);
+  assert.notEqual(registry.participation, offText);
+  isOn = false;
+  assert.equal(registry.snapshot(), off);
+  assert.notEqual(off.key, on.key);
+});

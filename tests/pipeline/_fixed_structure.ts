@@ -13,6 +13,7 @@ import { ModelStructure } from "../../pipeline/model_structure.ts";
 import type { Engine } from "../../sessions/engine.ts";
 import { NapiEngine } from "../../sessions/napi_engine.ts";
 import { resolveProvider } from "../../sessions/provider.ts";
+import { modelOf, node, valueInfo } from "../support/build_model.ts";
 import { callsOf, operationsOf, type Program } from "./_program.ts";
 
 /** Nodes of each call by module path; nodes are named by one of their outputs. */
@@ -105,4 +106,32 @@ function nearest(path: string, paths: readonly string[]): string | null {
   let parent = parentPath(path);
   while (parent !== null && !paths.includes(parent)) parent = parentPath(parent);
   return parent;
+}
+
+/**
+ * A structure from a drawing: `"a = x; b = a x"` are two Sum nodes, each named by what it computes. The
+ * values are float32 [1]; inputs are what nothing computes.
+ */
+export function drawnStructure(
+  drawing: string,
+  outputs: readonly string[],
+  calls: Readonly<Record<string, readonly string[]>>,
+): FixedStructure {
+  const parts = drawing.split(";").map((part) => part.trim().split(/\s*=\s*|\s+/));
+  const made = new Set(parts.map(([name]) => name));
+  const inputs = [...new Set(parts.flatMap(([, ...read]) => read))].filter((name) =>
+    !made.has(name)
+  );
+  const declare = (name: string) => valueInfo(name, "float32", [1]);
+  const proto = modelOf({
+    nodes: parts.map(([name, ...read]) => node("Sum", read, [name as string])),
+    inputs: inputs.map(declare),
+    outputs: outputs.map(declare),
+  });
+  const callMap = new Map([["", [[...made] as string[]]]]);
+  // Each text is one call.
+  for (const [path, texts] of Object.entries(calls)) {
+    callMap.set(path, texts.map((text) => text.split(" ")));
+  }
+  return new FixedStructure(proto, callMap);
 }

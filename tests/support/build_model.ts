@@ -214,7 +214,7 @@ function opsetImport(opsets: Readonly<Record<string, number>>) {
   return Object.entries(opsets).map(([domain, version]) => ({ domain, version: BigInt(version) }));
 }
 
-/** A model-local function of the domain `local`, opset 20, unless told otherwise. */
+/** A model-local function of the domain `local`, opset 20 and `local` 1, unless told otherwise. */
 export function functionOf(name: string, parts: FunctionParts): FunctionProto {
   return create(FunctionProtoSchema, {
     name,
@@ -225,7 +225,7 @@ export function functionOf(name: string, parts: FunctionParts): FunctionProto {
     node: [...parts.nodes ?? []],
     attribute: [...parts.attributes ?? []],
     attributeProto: attributes(parts.defaults),
-    opsetImport: opsetImport(parts.opsets ?? { "": 20 }),
+    opsetImport: opsetImport(parts.opsets ?? { "": 20, local: 1 }),
   });
 }
 

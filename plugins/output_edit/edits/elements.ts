@@ -35,41 +35,46 @@ function requireFloat(value: Tensor, what: string): void {
 export function roundTo(dtype: DType, value: number): number {
   if (dtype === "float32") return Math.fround(value);
   if (dtype === "float16") return Math.f16round(value);
-  return dtype === "bfloat16" ? fromBfloat16(toBfloat16(value)) : value;
+  if (dtype !== "bfloat16") return value;
+  const codec = bfloat16();
+  return codec.read(codec.write(value));
 }
 
-const WORD = (): { readonly float: Float32Array; readonly bits: Uint32Array } => {
+/** Reads and writes bfloat16 bit patterns. */
+interface Bfloat16 {
+  read(bits: number): number;
+  write(value: number): number;
+}
+
+function bfloat16(): Bfloat16 {
   const float = new Float32Array(1);
-  return { float, bits: new Uint32Array(float.buffer) };
-};
-
-function fromBfloat16(bits: number): number {
-  const word = WORD();
-  word.bits[0] = bits << 16;
-  return word.float[0] ?? 0;
-}
-
-/** Rounds to nearest even in one step: a float32 in between would round twice. */
-function toBfloat16(value: number): number {
-  const word = WORD();
-  word.float[0] = value;
-  const near = word.bits[0] ?? 0;
-  if (Number.isNaN(value)) return (near >>> 16) | 0x40;
-  const rest = near & 0xffff;
-  const low = near >>> 16;
-  if (rest !== 0x8000) return (low + (rest > 0x8000 ? 1 : 0)) & 0xffff;
-  // A tie in float32 may have come from a number beside it.
-  const error = Math.abs(value) - Math.abs(word.float[0] ?? 0);
-  const up = error > 0 || (error === 0 && (low & 1) === 1);
-  return (low + (up ? 1 : 0)) & 0xffff;
+  const word = new Uint32Array(float.buffer);
+  return {
+    read(bits) {
+      word[0] = bits << 16;
+      return float[0] as number;
+    },
+    // To nearest even in one step: rounding to float32 in between could round twice.
+    write(value) {
+      float[0] = value;
+      const near = word[0] as number;
+      const low = near >>> 16;
+      if (Number.isNaN(value)) return low | 0x40;
+      const rest = near & 0xffff;
+      if (rest !== 0x8000) return (low + (rest > 0x8000 ? 1 : 0)) & 0xffff;
+      const error = Math.abs(value) - Math.abs(float[0] as number);
+      const up = error > 0 || (error === 0 && (low & 1) === 1);
+      return (low + (up ? 1 : 0)) & 0xffff;
+    },
+  };
 }
 
 /** Reads the elements of a float tensor as numbers, by offset. */
 export function readElement(value: Tensor): (offset: number) => number {
   const data = value.data as FloatArray;
-  return value.dtype === "bfloat16"
-    ? (offset) => fromBfloat16(data[offset] as number)
-    : (offset) => data[offset] as number;
+  if (value.dtype !== "bfloat16") return (offset) => data[offset] as number;
+  const codec = bfloat16();
+  return (offset) => codec.read(data[offset] as number);
 }
 
 /**
@@ -89,9 +94,10 @@ export function mapElements(
   const offsets = regionOffsets(value.shape, task.at);
   const count = offsets?.length ?? data.length;
   if (value.dtype === "bfloat16") {
+    const codec = bfloat16();
     for (let index = 0; index < count; index++) {
       const offset = offsets === null ? index : offsets[index] as number;
-      data[offset] = toBfloat16(change(fromBfloat16(data[offset] as number), offset));
+      data[offset] = codec.write(change(codec.read(data[offset] as number), offset));
     }
   } else if (offsets === null) {
     for (let offset = 0; offset < count; offset++) {

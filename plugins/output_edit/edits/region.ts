@@ -65,8 +65,7 @@ function rangeIndices(range: AxisRange, size: number, shape: readonly number[]):
     }
     return [...found].sort((left, right) => left - right);
   }
-  const clip = (index: number) =>
-    Math.min(size, Math.max(0, index < 0 ? index + size : index));
+  const clip = (index: number) => Math.min(size, Math.max(0, index < 0 ? index + size : index));
   const start = clip(range.start ?? 0);
   const end = clip(range.end ?? size);
   return Array.from({ length: Math.max(0, end - start) }, (_, index) => start + index);
@@ -109,9 +108,7 @@ export function broadcastOffset(
   if (from.slice(firstLong).every((size, axis) => size === shape[axis + lead + firstLong])) {
     return (offset) => offset % count;
   }
-  const strides = from.map((size, axis) =>
-    size === 1 ? 0 : elementCount(from.slice(axis + 1))
-  );
+  const strides = from.map((size, axis) => size === 1 ? 0 : elementCount(from.slice(axis + 1)));
   return (offset) => {
     let rest = offset;
     let found = 0;

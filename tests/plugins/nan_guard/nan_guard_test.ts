@@ -60,7 +60,7 @@ Deno.test("nanGuard() lets a healthy model pass with its own bits, and leaves no
     provider: "cpu",
     optimization: "disabled",
   });
-  const feeds = await loadInputs({ dir }, model.inputs as Parameters<typeof loadInputs>[1]);
+  const feeds = await loadInputs({ dir }, model.inputs);
   const plain = await model.run(feeds);
   {
     using _guard = nanGuard().attach(model, { modelName: "bert" }) as Disposable;

@@ -1,0 +1,145 @@
+// Makes the plans of one model from what stands in its registries. It opens nothing and runs nothing.
+
+import { HooklineError } from "../errors/hookline_error.ts";
+import { nearestNames } from "../errors/nearest_names.ts";
+import type { GraphModule } from "../graph/graph_module.ts";
+import { type ModuleSelector, selectModules } from "../graph/selector.ts";
+import type { HookRegistry } from "../hooks/hook_registry.ts";
+import { demandOf, type ModuleDemand, splitDemand, tapDemand } from "./demand.ts";
+import type { ModelStructure } from "./model_structure.ts";
+import type { ModuleFinder } from "./module_finder.ts";
+import { type Plan, planSubject } from "./plan.ts";
+import { makePlan } from "./planner.ts";
+import { executionPositions } from "./run_order.ts";
+
+/** What a plan is to do beside what the hooks need: see `Model.plan`. */
+export interface PlanOptions {
+  /** Modules whose outputs are tapped although no hook asks. */
+  readonly tap?: ModuleSelector;
+  /** Modules after which the graph is cut although no hook asks. */
+  readonly split?: ModuleSelector;
+  /** Names of the outputs that are wanted: see `RunOptions`. */
+  readonly outputs?: readonly string[];
+}
+
+/** What the hooks of a moment ask for. */
+interface HookDemands {
+  readonly demands: Map<string, ModuleDemand>;
+  readonly orderKeys: Readonly<Record<string, string>>;
+}
+
+/** The plans of one model. */
+export class PlanMaker {
+  readonly #structure: ModelStructure;
+  readonly #modules: ModuleFinder;
+  readonly #registries: ReadonlyMap<string, HookRegistry>;
+  #positions: readonly number[] | null = null;
+
+  /** `registries` is read anew for every plan. */
+  constructor(
+    structure: ModelStructure,
+    modules: ModuleFinder,
+    registries: ReadonlyMap<string, HookRegistry>,
+  ) {
+    this.#structure = structure;
+    this.#modules = modules;
+    this.#registries = registries;
+  }
+
+  /**
+   * The plan for the hooks that take part in a run starting now.
+   *
+   * @throws {HooklineError} HOOK_ORDER_UNKNOWN, MODULE_NOT_CUTTABLE, PLAN_CYCLE, FETCH_UNKNOWN, or what
+   * a selector throws.
+   */
+  make(options: PlanOptions): Plan {
+    const { graph, tree, hash } = this.#structure;
+    const { demands, orderKeys } = this.#hookDemands();
+    const { tap, split, outputs } = options;
+    if (tap !== undefined) {
+      this.#add(demands, tap, (module) => tapDemand(module, `${module.path} is tapped on request`));
+    }
+    if (split !== undefined) {
+      this.#add(
+        demands,
+        split,
+        (module) => splitDemand(module, `the graph is cut after ${module.path} on request`),
+      );
+    }
+    return makePlan({
+      graph,
+      positions: this.#positions ??= executionPositions(graph, tree.modules),
+      demands: [...demands].sort(byPath).map(([, demand]) => demand),
+      structureHash: hash,
+      orderKeys,
+      ...(outputs === undefined ? {} : { outputs: this.#checkedOutputs(outputs) }),
+    });
+  }
+
+  /**
+   * Refuses a plan that was made for other hooks: it would run them where it provides nothing for them.
+   *
+   * @throws {HooklineError} OPTION_INVALID.
+   */
+  requireCurrent(plan: Plan): void {
+    const { orderKeys } = this.#hookDemands();
+    if (plan.madeFor === planSubject(this.#structure.hash, orderKeys)) return;
+    const { label } = this.#structure.skeleton;
+    throw new HooklineError("OPTION_INVALID", {
+      message: `cannot run this plan on "${label}": it was made for other hooks or another model`,
+      fix: "make it anew with model.plan() after the hooks have changed",
+      details: { option: "plan", planHash: plan.hash },
+    });
+  }
+
+  #hookDemands(): HookDemands {
+    const demands = new Map<string, ModuleDemand>();
+    const orderKeys: Record<string, string> = {};
+    for (const [path, registry] of [...this.#registries].sort(byPath)) {
+      if (registry.size === 0) continue;
+      const order = registry.snapshot();
+      if (order.entering.length === 0) continue; // none of its hooks takes part
+      demands.set(path, demandOf(this.#modules.get(path), order.entering));
+      orderKeys[path] = order.key;
+    }
+    return { demands, orderKeys };
+  }
+
+  #add(
+    demands: Map<string, ModuleDemand>,
+    selector: ModuleSelector,
+    make: (module: GraphModule) => ModuleDemand,
+  ): void {
+    for (const module of selectModules(this.#structure.tree, selector)) {
+      if (module.insideBody !== null || module.calls.length === 0) continue;
+      const made = make(module);
+      const before = demands.get(module.path);
+      demands.set(
+        module.path,
+        before === undefined ? made : {
+          ...before,
+          tapsOutputs: true,
+          editsOutputs: before.editsOutputs || made.editsOutputs,
+          because: [...before.because, ...made.because],
+        },
+      );
+    }
+  }
+
+  #checkedOutputs(outputs: readonly string[]): readonly string[] {
+    const known = this.#structure.graph.outputs;
+    const unknown = outputs.filter((name) => !known.includes(name));
+    if (unknown.length === 0) return outputs;
+    throw new HooklineError("FETCH_UNKNOWN", {
+      message: `cannot run "${this.#structure.skeleton.label}": it has no output ${
+        unknown.map((name) => `"${name}"`).join(", ")
+      }`,
+      fix: `ask for some of ${known.join(", ")}, or hook a module to see values inside the model`,
+      details: { outputs: unknown, nearest: nearestNames(unknown[0] ?? "", known) },
+    });
+  }
+}
+
+function byPath([left]: readonly [string, unknown], [right]: readonly [string, unknown]): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}

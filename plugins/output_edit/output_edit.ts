@@ -1,0 +1,52 @@
+// The plugin form: edits for the models of a pipeline, made when it opens and gone when it closes.
+
+import type { Model, Plugin, PluginContext } from "../../mod.ts";
+import { type EditSet, replayEdits } from "./edit_document.ts";
+import { OutputEditor, type OutputEditorOptions } from "./output_editor.ts";
+
+/** Options of {@linkcode outputEdit}. */
+export interface OutputEditOptions extends OutputEditorOptions {
+  /** Saved edits to register. */
+  readonly edits?: EditSet;
+  /** The one model of the pipeline that is edited; every model when left out. */
+  readonly model?: string;
+  /** Registers hook functions, groups and helpers; called once for each model. */
+  readonly setup?: (editor: OutputEditor, context: PluginContext) => void;
+}
+
+/**
+ * A plugin that edits what modules compute.
+ *
+ * @example
+ * ```ts
+ * import { definePipeline } from "@hookline/hookline";
+ * import { HookFunction, outputEdit, scale } from "@hookline/hookline/plugins/output-edit";
+ * await using pipeline = await definePipeline({
+ *   models: { encoder: "bert.onnx" },
+ *   plugins: [outputEdit({
+ *     model: "encoder",
+ *     setup: (editor) =>
+ *       void editor.register(new HookFunction("encoder.layer.1", { editingFunction: scale(0.5) })),
+ *   })],
+ * }).open();
+ * console.log(pipeline.models.encoder.plan().kind); // split
+ * ```
+ */
+export function outputEdit(options: OutputEditOptions = {}): Plugin {
+  const { edits, model: wanted, setup, ...editorOptions } = options;
+  return {
+    name: editorOptions.name ?? "output-edit",
+    attach(model: Model, context: PluginContext): OutputEditor | void {
+      if (wanted !== undefined && wanted !== context.modelName) return;
+      const editor = new OutputEditor(model, editorOptions);
+      try {
+        if (edits !== undefined) replayEdits(editor, edits);
+        setup?.(editor, context);
+      } catch (error) {
+        editor.restore();
+        throw error;
+      }
+      return editor;
+    },
+  };
+}
