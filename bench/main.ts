@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { availableCores } from "../sessions/thread_budget.ts";
 import { type Bench, type BenchContext, ModelFolder } from "./bench.ts";
 import { type BenchRow, formatTable } from "./bench_row.ts";
+import { captureBench } from "./capture_bench.ts";
 import { dispatchBench } from "./dispatch_bench.ts";
 import { inspectBench } from "./inspect_bench.ts";
 import { openBench } from "./open_bench.ts";
@@ -21,6 +22,7 @@ export const BENCHES: readonly Bench[] = [
   openBench,
   inspectBench,
   traceBench,
+  captureBench,
 ];
 
 interface Call {

@@ -103,23 +103,23 @@ async function capture(
 function readKeys(
   texts: readonly string[],
   of: "input" | "output",
-): Record<string, OutputRecorder[]> {
+): Readonly<Record<string, OutputRecorder>> {
   if (texts.length === 0) {
     throw usage("capture without --select", "name modules: --select hidden='encoder.layer.*'");
   }
-  const keys: Record<string, OutputRecorder[]> = {};
+  const patterns = new Map<string, string[]>();
   for (const text of texts) {
     const at = text.indexOf("=");
     if (at < 1) throw usage(`--select "${text}"`, "write --select KEY=PATTERN");
-    const recorder = new OutputRecorder({
-      target: text.slice(at + 1),
-      index: "*",
-      firstInput: false,
-      of,
-    });
-    (keys[text.slice(0, at)] ??= []).push(recorder);
+    const key = text.slice(0, at);
+    patterns.set(key, [...patterns.get(key) ?? [], text.slice(at + 1)]);
   }
-  return keys;
+  const recorderOf = (targets: readonly string[]): OutputRecorder => {
+    const [only] = targets;
+    const target = only !== undefined && targets.length === 1 ? only : targets;
+    return new OutputRecorder({ target, index: "*", firstInput: false, of });
+  };
+  return Object.fromEntries([...patterns].map(([key, targets]) => [key, recorderOf(targets)]));
 }
 
 function captureText({ captures, out }: CaptureDocument, style: Style): string {

@@ -57,7 +57,9 @@ export function demandOf(module: GraphModule, hooks: readonly RegisteredHook[]):
     switch (hook.access) {
       case "observe":
         because.push(
-          `${hook.name} observes ${what(readsInputs, hasPost)} of ${nameOf(module)}: tapped`,
+          `${hook.name} observes ${what(readsInputs, hasPost)} of ${nameOf(module)}: ${
+            readsInputs || hasPost ? "tapped" : "nothing is tapped"
+          }`,
         );
         break;
       case "edit":

@@ -18,7 +18,7 @@ export function explainPlan(document: PlanDocument, context: ExplainContext): st
       const where = segment.modules.length === 0 ? `${segment.nodes} nodes` : list(segment.modules);
       lines.push(
         `  segment ${index}: ${where}${
-          segment.taps.length > 0 ? `, ${segment.taps.length} taps` : ""
+          segment.taps.length > 0 ? `, ${count(segment.taps.length, "tap")}` : ""
         }`,
       );
     });
@@ -39,12 +39,10 @@ function headline(document: PlanDocument): string {
       return "whole: no hooks, the file runs untouched in one session";
     case "tapped": {
       const taps = document.segments.reduce((sum, segment) => sum + segment.taps.length, 0);
-      return `tapped: one session with ${taps} further ${taps === 1 ? "output" : "outputs"}`;
+      return `tapped: one session with ${count(taps, "further output")}`;
     }
     case "split":
-      return `split: ${document.segments.length} ${
-        document.segments.length === 1 ? "segment" : "segments"
-      }`;
+      return `split: ${count(document.segments.length, "segment")}`;
   }
 }
 
@@ -53,4 +51,8 @@ function list(modules: readonly string[]): string {
   return named.length <= 4
     ? named.join(", ")
     : `${named.slice(0, 3).join(", ")} and ${named.length - 3} more`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -67,13 +67,13 @@ export type { GroupSelection } from "./hook_groups.ts";
 export type { HookPoint } from "./hook_point.ts";
 export type { RegisteredFunction } from "./apply_hook.ts";
 export { outputEdit, type OutputEditOptions } from "./output_edit.ts";
-export {
-  type HookGroupOptions,
-  type HookTarget,
-  OutputEditor,
-  type OutputEditorOptions,
-  type RegisterHookOptions,
-} from "./output_editor.ts";
+export type {
+  HookGroupOptions,
+  HookTarget,
+  OutputEditorOptions,
+  RegisterHookOptions,
+} from "./editor_options.ts";
+export { OutputEditor } from "./output_editor.ts";
 export { readParameter, type ReadParameterOptions } from "./read_parameter.ts";
 export {
   ShardGroup,

@@ -2,7 +2,8 @@
 
 import type { Model, Plugin, PluginContext } from "../../mod.ts";
 import { type EditSet, replayEdits } from "./edit_document.ts";
-import { OutputEditor, type OutputEditorOptions } from "./output_editor.ts";
+import type { OutputEditorOptions } from "./editor_options.ts";
+import { OutputEditor } from "./output_editor.ts";
 
 /** Options of {@linkcode outputEdit}. */
 export interface OutputEditOptions extends OutputEditorOptions {

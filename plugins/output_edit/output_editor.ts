@@ -3,65 +3,22 @@
 //
 // Invariant: a refused change leaves functions, groups and the model's hooks as they were.
 
-import {
-  type GraphModule,
-  Model,
-  type ModuleSelector,
-  type RunOptions,
-  type TensorMap,
-} from "../../mod.ts";
+import { type GraphModule, Model, type RunOptions, type TensorMap } from "../../mod.ts";
 import { fault, listText } from "./_fault.ts";
 import type { RegisteredFunction } from "./apply_hook.ts";
-import { type CaptureOptions, CaptureStore } from "./capture_store.ts";
+import { CaptureStore } from "./capture_store.ts";
+import type {
+  HookGroupOptions,
+  HookTarget,
+  OutputEditorOptions,
+  RegisterHookOptions,
+} from "./editor_options.ts";
 import { HelperModules } from "./helper_modules.ts";
 import { type GroupSelection, HookGroups } from "./hook_groups.ts";
-import {
-  type CaptureWhen,
-  checkCapture,
-  checkHookType,
-  HookFunction,
-  type HookFunctionOptions,
-  type HookType,
-} from "./hook_function.ts";
+import { checkCapture, checkHookType, HookFunction, type HookType } from "./hook_function.ts";
 import { type HookPoint, hookPoints, requireUnpackable } from "./hook_point.ts";
 import { ModuleHooks } from "./module_hooks.ts";
 import type { ShardGroup } from "./shard_group.ts";
-
-/** Options of {@linkcode OutputEditor}. */
-export interface OutputEditorOptions extends CaptureOptions {
-  /** The name of its hooks; `"output-edit"` when left out. Two editors of one model need two names. */
-  readonly name?: string;
-  /** What hook functions keep that do not say it themselves; `"none"` when left out. */
-  readonly capture?: CaptureWhen;
-  /** The shared context to use; a new one when left out. */
-  readonly saveCtx?: Record<string, unknown>;
-  /** Names of other plugins' hooks that stand inside these. */
-  readonly before?: readonly string[];
-  /** Names of other plugins' hooks that stand outside these. */
-  readonly after?: readonly string[];
-}
-
-/** How a hook function is registered. */
-export interface RegisterHookOptions {
-  /** `"forward"` (the default) edits outputs, `"forward_pre"` inputs. */
-  readonly type?: HookType;
-  /** Groups to be in, beside `all`. */
-  readonly groups?: readonly string[];
-}
-
-/** What a group is made of: one hook function for each module. */
-export type HookGroupOptions =
-  & HookFunctionOptions
-  & { readonly type?: HookType }
-  & (
-    /** Every called module whose path contains this text. */
-    | { readonly contains: string; readonly select?: never }
-    /** Every called module that the selector finds. */
-    | { readonly select: ModuleSelector; readonly contains?: never }
-  );
-
-/** Hook functions: one, several, or all whose module's path contains a text. */
-export type HookTarget = HookFunction | string | readonly (HookFunction | string)[];
 
 /**
  * Edits what modules compute.

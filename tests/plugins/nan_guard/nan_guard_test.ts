@@ -4,15 +4,15 @@ import { nanGuard } from "../../../plugins/nan_guard/mod.ts";
 import { floats, modelBytes, node, valueInfo } from "../../support/build_model.ts";
 import { fixturePath } from "../../support/fixture_path.ts";
 
-/** sqrt(x) after a shift: NaN where x < −1, from module `encoder.root` on. */
+/** sqrt(x) after a shift: NaN where x < −1, from module `encoder.base` on. */
 function shiftedRoot(): Uint8Array {
   return modelBytes({
     nodes: [
       node("Add", ["x", "one"], ["/encoder/shift/Add_output_0"], { name: "/encoder/shift/Add" }),
-      node("Sqrt", ["/encoder/shift/Add_output_0"], ["/encoder/root/Sqrt_output_0"], {
-        name: "/encoder/root/Sqrt",
+      node("Sqrt", ["/encoder/shift/Add_output_0"], ["/encoder/base/Sqrt_output_0"], {
+        name: "/encoder/base/Sqrt",
       }),
-      node("Mul", ["/encoder/root/Sqrt_output_0", "one"], ["y"], { name: "/head/Mul" }),
+      node("Mul", ["/encoder/base/Sqrt_output_0", "one"], ["y"], { name: "/head/Mul" }),
     ],
     initializers: [floats("one", [1], () => 1)],
     inputs: [valueInfo("x", "float32", [4])],
@@ -34,7 +34,7 @@ async function failure(values: readonly number[], infinities = true): Promise<Ho
 Deno.test("nanGuard() names the innermost module that is the first to put out NaN", async () => {
   const error = await failure([1, 2, -3, -4]);
   assert.equal(error.code, "VALUE_NOT_FINITE");
-  assert.equal(error.details["module"], "encoder.root");
+  assert.equal(error.details["module"], "encoder.base");
   assert.equal(error.details["nanCount"], 2);
   assert.equal(error.details["firstIndex"], 2);
 });
@@ -51,7 +51,7 @@ Deno.test("nanGuard() lets infinities pass when they are meant, and NaN never", 
   const { y } = await model.run({ x: float32([4], [Infinity, 0, 1, 2]) });
   assert.equal(y?.data[0], Infinity);
   assert.equal((await failure([Infinity, 0, 1, 2])).details["infinityCount"], 1);
-  assert.equal((await failure([-2, 0, 1, 2], false)).details["module"], "encoder.root");
+  assert.equal((await failure([-2, 0, 1, 2], false)).details["module"], "encoder.base");
 });
 
 Deno.test("nanGuard() lets a healthy model pass with its own bits, and leaves nothing when disposed", async () => {

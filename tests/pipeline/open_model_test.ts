@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
+import { readSkeleton } from "../../graph/skeleton.ts";
+import { openModel, type OpenOptions } from "../../pipeline/open_model.ts";
+import { sessionLedger } from "../../sessions/session_ledger.ts";
+import { expectCode } from "../sessions/expect_code.ts";
+import { fixturePath, readFixture } from "../support/fixture_path.ts";
+import { fixtureInputs, fixtureOutputs } from "./_fixtures.ts";
+import { chainModel } from "./_small_models.ts";
+import { scaleOutputs } from "./_hooks.ts";
+import { SpyEngine } from "./_spy_engine.ts";
+
+Deno.test("openModel() takes a path, a URL, bytes or a skeleton of the same model", async () => {
+  const path = fixturePath("torch", "vit", "model.onnx");
+  const sources = [
+    path,
+    pathToFileURL(path),
+    readFixture("torch", "vit", "model.onnx"),
+    readSkeleton(path),
+  ];
+  const feeds = fixtureInputs("torch", "vit");
+  const [name, wanted] = Object.entries(fixtureOutputs("torch", "vit"))[0] ?? assert.fail();
+  for (const source of sources) {
+    await using model = await openModel(source, { provider: "cpu" });
+    const found = (await model.run(feeds))[name]?.data as Float32Array;
+    for (const [index, value] of (wanted.data as Float32Array).entries()) {
+      assert.ok(Math.abs(value - (found[index] as number)) < 1e-5);
+    }
+  }
+  assert.equal(sessionLedger.count, 0);
+});
+
+Deno.test("openModel() opens no session, and every session gets the options", async () => {
+  const spy = new SpyEngine();
+  await using model = await openModel(chainModel(), {
+    engine: spy,
+    provider: "cpu",
+    optimization: "basic",
+    threads: 3,
+  });
+  assert.equal(spy.opened.length, 0);
+  model.registry("layers.1").register(scaleOutputs("a", 2));
+  await model.prepare();
+  assert.ok(spy.sessions.length > 1);
+  for (const { settings } of spy.sessions) {
+    assert.deepEqual([settings.provider, settings.optimization, settings.threads], [
+      "cpu",
+      "basic",
+      3,
+    ]);
+  }
+});
+
+Deno.test("openModel() names modules that the user defines by their border", async () => {
+  await using model = await openModel(chainModel(), {
+    provider: "cpu",
+    boundaries: { middle: { inputs: ["h0"], outputs: ["h1"] } },
+  });
+  assert.deepEqual(model.registry("middle").module.callCount, 1);
+});
+
+Deno.test("openModel() refuses options that mean nothing, before it reads the file", async () => {
+  const cases: readonly [OpenOptions, string][] = [
+    [{ optimization: "most" as never }, "OPTION_INVALID"],
+    [{ threads: 0 }, "OPTION_INVALID"],
+    [{ threads: 1.5 }, "OPTION_INVALID"],
+    [{ idleByteBudget: -1 }, "OPTION_INVALID"],
+    [{ idleByteBudget: NaN }, "OPTION_INVALID"],
+  ];
+  for (const [options, code] of cases) {
+    await expectCode(code as "OPTION_INVALID", () => openModel("/nowhere.onnx", options));
+  }
+  await expectCode("ENGINE_UNKNOWN", () => openModel(chainModel(), { engine: "napy" as never }));
+  await expectCode(
+    "PROVIDER_UNKNOWN",
+    () => openModel(chainModel(), { provider: "gpu" as never }),
+  );
+  await expectCode("MODEL_NOT_FOUND", () => openModel("/nowhere.onnx", { provider: "cpu" }));
+  assert.equal(sessionLedger.count, 0);
+});
+
+Deno.test("openModel() keeps as many idle sessions as asked: none, or all", async () => {
+  for (const [idleByteBudget, open] of [[0, 1], [Infinity, 3]] as const) {
+    await using model = await openModel(chainModel(), { provider: "cpu", idleByteBudget });
+    {
+      await using _ = model.registry("layers.1").register(scaleOutputs("a", 2));
+      await model.prepare();
+    }
+    await model.prepare();
+    await new Promise((resolve) => setTimeout(resolve, 5)); // the plan before is let go beside it
+    assert.equal(sessionLedger.count, open);
+  }
+  assert.equal(sessionLedger.count, 0);
+});
