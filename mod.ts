@@ -52,7 +52,12 @@ export {
 } from "./hooks/model_hook.ts";
 export { StateManager, type StateManagerOptions } from "./hooks/state_manager.ts";
 export { JsonlSink, type JsonlSinkOptions } from "./formats/jsonl_sink.ts";
-export { type DeclaredInput, inputSource, type InputSources, loadInputs } from "./formats/tensor_inputs.ts";
+export {
+  type DeclaredInput,
+  inputSource,
+  type InputSources,
+  loadInputs,
+} from "./formats/tensor_inputs.ts";
 export { decodeNpy, encodeNpy } from "./formats/npy.ts";
 export { decodeNpz, encodeNpz } from "./formats/npz.ts";
 export { randomInputs } from "./formats/random_inputs.ts";

@@ -66,6 +66,7 @@ export const ERROR_CODES = {
   PIPELINE_INVALID: "a pipeline's definition is not complete or names something twice",
   CAPTURE_EMPTY: "a requested capture recorded nothing, because none of its modules ran",
   CAPTURE_BUDGET: "captured values would take more bytes than the budget allows",
+  TRACE_INCOMPARABLE: "two traces have too little in common to be compared",
   FILE_FORMAT: "a data file is damaged or of an unsupported kind",
   FILE_READ: "a data file cannot be read",
   FILE_WRITE: "a data file cannot be written",

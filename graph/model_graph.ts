@@ -48,6 +48,9 @@ export const RANDOM_OPERATORS: ReadonlySet<string> = new Set([
   "RandomUniformLike",
 ]);
 
+/** The standard operators that hold graphs. */
+const BODY_OPERATORS: ReadonlySet<string> = new Set(["If", "Loop", "Scan", "SequenceMap"]);
+
 /** How to build a {@linkcode ModelGraph}. */
 export interface ModelGraphOptions {
   /** What to call the model in errors. */
@@ -81,8 +84,8 @@ export class ModelGraph {
   /**
    * Builds the indices.
    *
-   * @throws {HooklineError} MODEL_DUPLICATE_NAME, MODEL_VALUE_MISSING, MODEL_CYCLE or
-   * MODEL_DTYPE_UNKNOWN.
+   * @throws {HooklineError} MODEL_DUPLICATE_NAME, MODEL_VALUE_MISSING, MODEL_CYCLE,
+   * MODEL_DTYPE_UNKNOWN, or MODEL_MALFORMED for a graph in an operator that has none.
    */
   constructor(proto: GraphProto, options: ModelGraphOptions) {
     this.proto = proto;
@@ -286,6 +289,10 @@ export class ModelGraph {
         });
       }
     }
+    const domain = proto.domain === "ai.onnx" ? "" : proto.domain;
+    if (bodies.length > 0 && domain === "" && !BODY_OPERATORS.has(proto.opType)) {
+      throw this.#strayBody(proto);
+    }
     let isConstant = bodies.length === 0 && !RANDOM_OPERATORS.has(proto.opType) &&
       !(options.randomOperators?.has(`${proto.domain}:${proto.opType}`) ?? false);
     for (const value of new Set(usesOf(raw))) {
@@ -303,7 +310,7 @@ export class ModelGraph {
       index,
       name: proto.name,
       opType: proto.opType,
-      domain: proto.domain === "ai.onnx" ? "" : proto.domain,
+      domain,
       inputs: raw.inputs,
       captures: raw.captures,
       outputs: raw.outputs,
@@ -319,6 +326,16 @@ export class ModelGraph {
       message: `cannot use "${this.#label}": ${user} uses "${value}", which nothing produces`,
       fix: "export the model again; the graph is incomplete",
       details: { value },
+    });
+  }
+
+  /** ONNX Runtime 1.29 ends the process over a graph in a LayerNormalization. */
+  #strayBody(proto: NodeProto): HooklineError {
+    return new HooklineError("MODEL_MALFORMED", {
+      message:
+        `cannot use "${this.#label}": node "${proto.name}" holds a graph, which the operator ${proto.opType} does not have`,
+      fix: "export the model again; only If, Loop, Scan and SequenceMap hold graphs",
+      details: { node: proto.name, operator: proto.opType },
     });
   }
 

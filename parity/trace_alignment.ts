@@ -154,6 +154,8 @@ export class ModuleEntry {
   candidatePath: string | null = null;
   /** Whether the reference has it. */
   inReference = false;
+  /** Labels of the candidate that the reference spells in another way. */
+  readonly #labels = new Map<string, TensorEntry>();
   /** The last one asked for: most modules have one tensor. */
   #last: TensorEntry | null = null;
 
@@ -161,7 +163,12 @@ export class ModuleEntry {
     this.path = path;
   }
 
-  /** Its tensor of this label; made when there is none and `make` is called. */
+  /** Labels that were taken for one another, the reference's first. */
+  get labels(): readonly (readonly [string, string])[] {
+    return [...this.#labels].map(([label, entry]) => [entry.tensor, label]);
+  }
+
+  /** Its tensor of this label; made, and `onNew` called, when there is none. */
   tensor(label: string, onNew: () => void): TensorEntry {
     if (this.#last !== null && this.#last.tensor === label) return this.#last;
     let entry = this.tensors.get(label);
@@ -172,6 +179,19 @@ export class ModuleEntry {
     }
     this.#last = entry;
     return entry;
+  }
+
+  /**
+   * The same for a label of the candidate. A module with one tensor calls it `out`; where PyTorch
+   * returns a tuple of which the ONNX file kept the first element alone, that is the other's `out[0]`.
+   */
+  candidateTensor(label: string, onNew: () => void): TensorEntry {
+    const alias = label === "out" ? "out[0]" : label === "out[0]" ? "out" : null;
+    if (alias === null || this.tensors.has(label)) return this.tensor(label, onNew);
+    const known = this.#labels.get(label) ?? this.tensors.get(alias);
+    if (known === undefined) return this.tensor(label, onNew);
+    this.#labels.set(label, known);
+    return known;
   }
 }
 
@@ -186,8 +206,6 @@ export interface AlignmentOptions {
   readonly isNumbered: boolean;
   /** The reference's path for a candidate's. */
   rename(path: string): string;
-  /** The reference's label for a candidate's tensor. */
-  relabel(module: ModuleEntry, label: string): string;
   /** Called for every pair. */
   onPair(reference: WaitingRecord, candidate: WaitingRecord): void;
 }
@@ -299,7 +317,7 @@ export class TraceAligner {
       entry.candidatePath = module;
       this.#byCandidate.set(module, entry);
     }
-    return entry.tensor(this.#options.relabel(entry, tensor), this.#countTensor);
+    return entry.candidateTensor(tensor, this.#countTensor);
   }
 
   readonly #countTensor = (): void => {

@@ -147,7 +147,7 @@ function countRules(left: readonly string[], right: readonly string[]): CountedR
     for (let at = path.indexOf("."); at >= 0; at = path.indexOf(".", at + 1)) {
       const prefixes = prefixesBySuffix.get(path.slice(at + 1)) ?? [];
       if (prefixes.length === 0) continue;
-      if (prefixes.length < 3) for (const prefix of prefixes) count(path.slice(0, at), prefix);
+      if (prefixes.length < 3) { for (const prefix of prefixes) count(path.slice(0, at), prefix); }
       break;
     }
   }
@@ -166,5 +166,64 @@ function keyOf({ rule }: CountedRule): string {
 function* suffixes(paths: readonly string[]): Iterable<[string, number]> {
   for (const path of paths) {
     for (let at = path.indexOf("."); at >= 0; at = path.indexOf(".", at + 1)) yield [path, at];
+  }
+}
+
+/** The names of both sides. */
+export class NameTable {
+  /** Every rule in use. */
+  readonly rules: NameRule[];
+  /** How many modules of the candidate each rule renamed. */
+  readonly uses: number[];
+  /** Two prefixes of which neither was chosen. */
+  ambiguous: string | null = null;
+  readonly #known: ReadonlySet<string>;
+
+  /** Takes the caller's rules and the paths at the beginning of the reference. */
+  constructor(rules: readonly NameRule[], known: ReadonlySet<string>) {
+    this.rules = [...rules];
+    this.uses = rules.map(() => 0);
+    this.#known = known;
+  }
+
+  /** Adds the prefixes that the paths at the beginning of both files suggest. */
+  guess(candidate: ReadonlySet<string>): void {
+    const mapped = new Set([...candidate].map((path) => this.#map(path)?.path ?? path));
+    const { rules, ambiguous } = guessPrefixes(this.#known, mapped);
+    this.ambiguous = ambiguous;
+    for (const rule of rules) {
+      this.rules.push(rule);
+      this.uses.push(0);
+    }
+  }
+
+  /** The reference's path for a candidate's; `isSeen` says whether the reference had a path by now. */
+  rename(path: string, isSeen: (path: string) => boolean): string {
+    const isKnown = (wanted: string): boolean => this.#known.has(wanted) || isSeen(wanted);
+    const mapped = this.#map(path);
+    if (mapped !== null) this.#use(mapped.index);
+    const plain = mapped?.path ?? path;
+    if (isKnown(plain)) return plain;
+    for (const [index, rule] of this.rules.entries()) {
+      if (rule.by !== "prefix") continue;
+      const renamed = applyRule(rule, plain);
+      if (renamed === null || !isKnown(renamed)) continue;
+      this.#use(index);
+      return renamed;
+    }
+    return plain;
+  }
+
+  #use(index: number): void {
+    this.uses[index] = (this.uses[index] ?? 0) + 1;
+  }
+
+  #map(path: string): { readonly path: string; readonly index: number } | null {
+    for (const [index, rule] of this.rules.entries()) {
+      if (rule.by !== "map") continue;
+      const renamed = applyRule(rule, path);
+      if (renamed !== null) return { path: renamed, index };
+    }
+    return null;
   }
 }

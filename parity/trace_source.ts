@@ -7,6 +7,14 @@ import type { TraceRecord } from "./trace_statistics.ts";
 /** A header line, parsed. */
 export type TraceHeader = Readonly<Record<string, unknown>>;
 
+/** What the beginning of a trace holds. */
+export interface TraceOutlook {
+  /** Paths of its modules. */
+  readonly modules: ReadonlySet<string>;
+  /** Whether its records number their calls. */
+  readonly isNumbered: boolean;
+}
+
 const HEADERS_KEPT = 64;
 
 /** A trace file, open. */
@@ -110,19 +118,25 @@ export class TraceSource implements AsyncDisposable {
   }
 
   /**
-   * The records of about the next `count` lines, which can still be taken afterwards.
+   * What about the next `count` lines hold; they are taken afterwards as if nothing had happened.
    *
    * @throws {HooklineError} FILE_READ when the file cannot be read on.
    */
-  async lookAhead(count: number): Promise<readonly TraceRecord[]> {
-    let known = 0;
-    while (known < count) {
+  async lookAhead(count: number): Promise<TraceOutlook> {
+    const modules = new Set<string>();
+    let isNumbered = false;
+    for (let known = 0; known < count;) {
       const batch = await this.#lines.next();
       if (batch === null) break;
       this.#queue.push(batch);
       known += batch.values.length;
+      for (const value of batch.values as (TraceRecord | null)[]) {
+        if (!isRecord(value)) continue;
+        if (modules.size === 0) isNumbered = typeof value.call === "number";
+        modules.add(value.module);
+      }
     }
-    return this.#queue.flatMap(({ values }) => (values as (TraceRecord | null)[]).filter(isRecord));
+    return { modules, isNumbered };
   }
 
   /** Closes the file. */

@@ -6,6 +6,8 @@
 // whose scale is itself noise gets a hundredth of that as atol.
 // Source: https://docs.pytorch.org/docs/stable/testing.html (2.9), table of torch.testing.assert_close.
 
+import { HooklineError } from "../errors/hookline_error.ts";
+
 /** How far a number may be off: by `atol + rtol * scale`. */
 export interface Tolerance {
   /** Relative to the scale. */
@@ -72,4 +74,27 @@ export function isFloat(dtype: string): boolean {
 export function toleranceOf(dtype: string, options: ToleranceOptions = {}): Tolerance {
   const base = isFloat(dtype) ? FLOAT_TOLERANCES[dtype] as Tolerance : INTEGER_TOLERANCE;
   return { rtol: options.rtol ?? base.rtol, atol: options.atol ?? base.atol };
+}
+
+/**
+ * Refuses options that mean nothing.
+ *
+ * @throws {HooklineError} OPTION_INVALID for a tolerance that is negative or no number, or a window
+ * that is no whole number from 1 to a million.
+ */
+export function requireTolerance({ rtol, atol }: ToleranceOptions, window: number): void {
+  for (const [option, value] of [["rtol", rtol], ["atol", atol]] as const) {
+    if (value === undefined || (value >= 0 && value < Infinity)) continue;
+    throw invalidOption(option, String(value), "a number that is not negative, such as 1e-5");
+  }
+  if (Number.isSafeInteger(window) && window >= 1 && window <= 1_000_000) return;
+  throw invalidOption("window", String(window), "a whole number from 1 to 1000000");
+}
+
+function invalidOption(option: string, found: string, wanted: string): HooklineError {
+  return new HooklineError("OPTION_INVALID", {
+    message: `cannot compare traces with ${option} ${found}: wanted ${wanted}`,
+    fix: `give ${wanted}, or leave ${option} out`,
+    details: { option },
+  });
 }

@@ -129,10 +129,6 @@ class RegionLayout {
   /** True when a stop must wait for nodes that have not run. */
   #lacksValues(item: Stop): boolean {
     const lacks = (node: number): boolean => this.#needed.has(node) && !this.#computed.has(node);
-    if (item.kind === "leave" && item.call.demand.editsOutputs) {
-      // What reads the values as they are inside must have read them before they change.
-      return [...item.call.nodes].some(lacks);
-    }
     const { call } = item.call;
     const values = item.kind === "module"
       ? call.inputs

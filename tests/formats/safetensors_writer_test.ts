@@ -136,6 +136,42 @@ Deno.test("recoverSafetensors() saves every whole tensor, wherever the process d
   }
 });
 
+Deno.test("recoverSafetensors() saves all that a killed process had written", async () => {
+  using dir = folder();
+  const path = dir.path("sigkill.safetensors");
+  const module = (file: string) => JSON.stringify(import.meta.resolve(`../../${file}`));
+  const code = `
+    import { openSafetensorsWriter } from ${module("formats/safetensors_writer.ts")};
+    import { float32 } from ${module("tensor/tensor.ts")};
+    const writer = await openSafetensorsWriter(${JSON.stringify(path)}, { headerByteLength: 256 });
+    for (let at = 0;; at++) {
+      await writer.write("t" + at, float32([1000], new Float32Array(1000).fill(at)));
+      console.log(at);
+    }`;
+  const script = dir.path("child.ts");
+  writeFileSync(script, code);
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--config", config, script],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let seen = "";
+  while (seen.split("\n").length < 40) seen += (await reader.read()).value ?? "";
+  child.kill("SIGKILL");
+  for (let part = await reader.read(); !part.done; part = await reader.read()) seen += part.value;
+  await child.status;
+  const { names } = await recoverSafetensors(path);
+  const told = seen.trimEnd().split("\n").length - 1; // the last line may be torn
+  assert.ok(names.length >= told, `${names.length} of ${told}`);
+  const tensors = read(path);
+  names.forEach((name, at) => {
+    assert.equal(name, `t${at}`);
+    assert.ok((tensors[name]?.data as Float32Array).every((value) => value === at));
+  });
+});
+
 Deno.test("recoverSafetensors() refuses what no writer left", async () => {
   using dir = folder();
   const path = dir.path("none.safetensors");

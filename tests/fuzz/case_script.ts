@@ -2,11 +2,16 @@
 // which one it is, so that the parent knows what a hang or a crash was about.
 // Usage: deno run -A tests/fuzz/case_script.ts SEED FROM TO [STRIDE [MILLISECONDS]]
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { loadCorpus } from "./corpus.ts";
-import { fuzzModel, runCase } from "./fuzz_case.ts";
+import { fileDifference, fuzzModel, runCase } from "./fuzz_case.ts";
 
 const [seed = 0, from = 0, to = 0, stride = 1, limitMs = Infinity] = Deno.args.map(Number);
 const start = performance.now();
+const folder = mkdtempSync(join(tmpdir(), "hookline-fuzz-"));
+const path = join(folder, "model.onnx");
 const corpus = loadCorpus();
 const text = new TextEncoder();
 
@@ -19,5 +24,8 @@ for (let index = from; index < to; index += stride) {
   if (performance.now() - start > limitMs) break;
   say({ begins: index });
   const model = fuzzModel(corpus, seed, index);
-  say({ index, base: model.base.name, ...runCase(model) });
+  const result = runCase(model);
+  const finding = result.finding ?? fileDifference(model, path, result.outcome);
+  say({ index, base: model.base.name, ...result, ...(finding === undefined ? {} : { finding }) });
 }
+rmSync(folder, { recursive: true });

@@ -2,6 +2,7 @@
 // before ONNX Runtime sees it. A case is right when it ends fine or with a HooklineError that is not
 // INTERNAL; whatever else comes out is a finding.
 
+import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
@@ -77,6 +78,31 @@ export function runCase({ base, bytes }: FuzzModel): CaseResult {
 
 function milliseconds({ user, system }: { user: number; system: number }): number {
   return (user + system) / 1000;
+}
+
+/**
+ * The same case read from a file, for every eighth: it must end as it does from memory, weight files
+ * apart, which lie elsewhere. Undefined when it does.
+ */
+export function fileDifference(
+  model: FuzzModel,
+  path: string,
+  outcome: string,
+): string | undefined {
+  if (model.bytes.length % 8 !== 0) return undefined;
+  writeFileSync(path, model.bytes);
+  let found = "fine";
+  try {
+    new ModelStructure(path);
+  } catch (error) {
+    if (!(error instanceof HooklineError)) return `from a file: ${error}`;
+    found = error.code;
+  }
+  const isComparable = [found, outcome].every((code) => !code.startsWith("MODEL_EXTERNAL"));
+  const isRefused = outcome.startsWith("MODEL_");
+  return isComparable && found !== (isRefused ? outcome : "fine")
+    ? `${outcome} from memory, ${found} from a file`
+    : undefined;
 }
 
 /** What is wrong with an error message that a person is to read. */

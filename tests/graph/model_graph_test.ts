@@ -217,6 +217,17 @@ Deno.test("an element type that ONNX does not define is MODEL_DTYPE_UNKNOWN", as
   await refused("MODEL_DTYPE_UNKNOWN", { inputs: [input] });
 });
 
+Deno.test("a graph in a standard operator that has none is MODEL_MALFORMED", async () => {
+  // ONNX Runtime 1.29 dies of a segmentation fault over a LayerNormalization with one.
+  const body = graph({ outputs: ["x"] });
+  for (const domain of ["", "ai.onnx"]) {
+    const nodes = [node("LayerNormalization", ["x"], ["y"], { domain, attributes: { body } })];
+    await refused("MODEL_MALFORMED", { inputs: ["x"], nodes });
+  }
+  const nodes = [node("Custom", ["x"], ["y"], { domain: "local", attributes: { body } })];
+  assert.equal(indexed({ inputs: ["x"], nodes }).nodes[0]?.bodies.length, 1);
+});
+
 Deno.test("names of JavaScript's own properties are names like any other", () => {
   const names = ["__proto__", "constructor", "hasOwnProperty", "toString"];
   const nodes = names.map((name, index) => step(index === 0 ? "x" : names[index - 1] ?? "", name));

@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -262,6 +263,25 @@ Deno.test({
     );
   }),
 });
+
+Deno.test(
+  "a structure of over half a gigabyte is MODEL_TOO_LARGE before it is read",
+  withFolder(async (folder) => {
+    const path = join(folder, "model.onnx");
+    const text = 600_000_000;
+    const field = lengthDelimited(6, text); // a node's doc_string, all of it a hole
+    const held = lengthDelimited(1, field.length + text);
+    const header = [
+      ...Uint8Array.of(0x08, 0x0a),
+      ...lengthDelimited(7, held.length + field.length + text),
+      ...held,
+      ...field,
+    ];
+    writeFileSync(path, Uint8Array.from(header));
+    truncateSync(path, header.length + text);
+    await expectCode("MODEL_TOO_LARGE", () => readSkeleton(path));
+  }),
+);
 
 Deno.test(
   "readSkeleton() of a link keeps the path as given and the folder of the real file",

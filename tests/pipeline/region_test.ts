@@ -16,7 +16,7 @@ import { modelOfProgram, operationsOf, Random, randomProgram, shuffled } from ".
 import { type HookPlans, modelHook, randomHooks, tensorsOf, valuesOf } from "./_random_hooks.ts";
 import { digest, type HookPlan, runReference, type Sight, type Values } from "./_reference.ts";
 
-const SEEDS = Number(Deno.env.get("HOOKLINE_TEST_SEEDS") ?? 150);
+const SEEDS = Number(Deno.env.get("HOOKLINE_TEST_SEEDS") ?? 80);
 const FIRST = Number(Deno.env.get("HOOKLINE_TEST_FIRST_SEED") ?? 1);
 
 interface Case {
@@ -258,6 +258,32 @@ Deno.test("planRegion() watches a module that a path leaves and re-enters, and c
   assert.equal(first(await model.run(ONE), "c"), 3, "with the edit between its two parts");
   assert.deepEqual(seen, [["x", "b"], ["a", "c"], ["x", "b"], ["a", "c"]]);
   await expectCode("MODULE_NOT_CUTTABLE", () => model.plan({ split: "m" }));
+});
+
+Deno.test("planRegion() leaves a module after its last node, also where a path leaves it between", async () => {
+  const structure = drawnStructure("a = x; b = a; c = a b", ["c"], { m: ["a c"], n: ["b"] });
+  await using model = await openStructure(structure);
+  const log: string[] = [];
+  const without = { readsInputs: false };
+  model.registry("m").register(logger("h", log, without));
+  model.registry("n").register(logger("h", log));
+  const wanted = ["h pre m#0", "h pre n#0", "h post n#0", "h post m#0"];
+  await model.run(ONE);
+  assert.deepEqual(log, wanted);
+  log.length = 0;
+  model.registry("n").register(doubling());
+  assert.equal(first(await model.run(ONE), "c"), 3);
+  assert.deepEqual(log, wanted);
+});
+
+Deno.test("planRegion() taps only what a hook reads", async () => {
+  const structure = drawnStructure("a = x; b = a; c = b", ["c"], { m: ["b"] });
+  await using model = await openStructure(structure);
+  const taps = () => segmentsOf(model.plan().steps).flatMap((segment) => segment.taps);
+  using _post = model.registry("m").register(hook({ name: "post", postForward: () => {} }));
+  assert.deepEqual(taps(), ["b"]);
+  using _pre = model.registry("m").register(hook({ name: "pre", preForward: () => {} }));
+  assert.deepEqual(taps(), ["a", "b"]);
 });
 
 Deno.test("planRegion() plans 500 cuts in 6,000 nodes in well under a second", async () => {

@@ -64,6 +64,25 @@ Deno.test("a span of one module stands around that module", async () => {
   ]);
 });
 
+Deno.test("a span of one module stands around all that has its nodes", async () => {
+  const structure = drawnStructure("a = x; b = a; y = b", ["y"], {
+    h: ["a b"],
+    "h.0": ["a"],
+    "h.1": ["b"],
+    "h.1.only": ["b"],
+  });
+  await using model = await openStructure(structure);
+  const log: string[] = [];
+  const paths = ["h.[1-1]", "h.1", "h.1.only", "h.1::Sum"];
+  for (const path of paths.toReversed()) model.registry(path).register(logger("h", log));
+  for (const path of paths) model.registry(path).register(scaleInputs("double", 2));
+  assert.equal(first(await model.run({ x: float32([1], [1]) })), 16);
+  assert.deepEqual(log, [
+    ...paths.map((path) => `h pre ${path}#0`),
+    ...paths.toReversed().map((path) => `h post ${path}#0`),
+  ]);
+});
+
 Deno.test("a span of Bert's layers is skipped as PyTorch would skip them", async () => {
   await using model = await openModel(fixturePath("torch", "bert", "model.onnx"), {
     provider: "cpu",

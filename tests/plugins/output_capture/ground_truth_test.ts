@@ -114,6 +114,35 @@ Deno.test("outputCapture() finds layers by class where the file records classes"
   assert.equal(captures.attentions[1], null);
 });
 
+for (const name of ["exports/dynamo_tied", "exports/tied_merged"]) {
+  Deno.test(`outputCapture() of ${name} gives every call of a layer that is called three times`, async () => {
+    await using open = await fixture(name);
+    const { model, feeds, truth } = open;
+    const capture = outputCapture(model, {
+      keys: { hidden_states: "encoder.shared", attentions: "encoder.shared.attention.self" },
+    });
+    const { captures, records } = await capture.run(feeds, {
+      hidden_states: true,
+      attentions: true,
+    });
+    assert.deepEqual(
+      records.map((record) => record.name).filter((one) => one.startsWith("hidden")),
+      [
+        capture.positions("hidden_states")[0],
+        "hidden_states/encoder.shared",
+        "hidden_states/encoder.shared#1",
+        "hidden_states/encoder.shared#2",
+      ],
+    );
+    for (const [call, suffix] of ["", "#1", "#2"].entries()) {
+      const found = difference(captures.hidden_states[call + 1], truth[`encoder.shared${suffix}`]);
+      assert.ok(found <= TOLERANCE, `call ${call} differs by ${found}`);
+    }
+    assert.equal(captures.attentions.length, 3);
+    for (const weights of captures.attentions) assertRowsSumToOne(weights as Tensor);
+  });
+}
+
 function assertRowsSumToOne({ data, shape }: Tensor): void {
   const width = shape.at(-1) ?? 1;
   const values = data as Float32Array;
