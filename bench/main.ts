@@ -11,6 +11,7 @@ import { inspectBench } from "./inspect_bench.ts";
 import { openBench } from "./open_bench.ts";
 import { splitBench, tappedBench } from "./plans_bench.ts";
 import { traceBench } from "./trace_bench.ts";
+import { traceDiffBench } from "./trace_diff_bench.ts";
 import { wholeBench } from "./whole_bench.ts";
 
 /** Every benchmark, in running order. */

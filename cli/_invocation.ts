@@ -11,8 +11,8 @@ export interface Report {
   readonly document: object;
   /** The same for people, without a line end at the end. */
   readonly text: (style: Style) => string;
-  /** 1 when a difference or a failed check was found; 0 by default. */
-  readonly status?: 0 | 1;
+  /** 1 when a difference or a failed check was found, 2 when the document holds an error; else 0. */
+  readonly status?: 0 | 1 | 2;
 }
 
 /** One call of the command line. */

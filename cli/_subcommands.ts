@@ -50,6 +50,11 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import("./capture.ts")).captureCommand,
   },
   {
+    name: "diff",
+    summary: "compare two traces and name the first module that differs",
+    load: async () => (await import("./diff.ts")).diffCommand,
+  },
+  {
     name: "doctor",
     summary: "check versions, providers, permissions and the engine",
     load: async () => (await import("./doctor.ts")).doctorCommand,

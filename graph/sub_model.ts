@@ -60,6 +60,37 @@ export function encodeTapped(model: ModelProto, taps: readonly string[]): Uint8A
   );
 }
 
+/**
+ * The encoded whole model with `values` as further outputs, for asking ONNX Runtime for their types. What
+ * the file says of sizes is left out, its inputs apart: a file that was made for another batch is wrong
+ * there, which a whole run survives with a warning, and a cut that believed it would not.
+ */
+export function encodeProbe(
+  model: ModelProto,
+  values: readonly string[],
+): Uint8Array<ArrayBuffer> {
+  const graph = model.graph as GraphProto;
+  return encodeTapped(
+    copyMessage(ModelProtoSchema, model, {
+      graph: copyMessage(GraphProtoSchema, graph, {
+        valueInfo: graph.valueInfo.map(withoutSizes),
+        output: graph.output.map(withoutSizes),
+      }),
+    }),
+    values,
+  );
+}
+
+function withoutSizes(declared: ValueInfoProto): ValueInfoProto {
+  const type = declared.type?.value;
+  if (type?.case !== "tensorType" || type.value.shape === undefined) return declared;
+  const { elemType } = type.value;
+  return create(ValueInfoProtoSchema, {
+    name: declared.name,
+    type: { value: { case: "tensorType", value: { elemType } } },
+  });
+}
+
 /** An encoded part of a model. */
 export interface EncodedPart {
   readonly bytes: Uint8Array<ArrayBuffer>;

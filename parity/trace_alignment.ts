@@ -112,7 +112,10 @@ function identityOf(step: number | null, call: number): string {
 /** One tensor of one module, with what was found about it. */
 export class TensorEntry {
   readonly module: ModuleEntry;
-  readonly tensor: string;
+  /** The label, the reference's where both have one. */
+  tensor: string;
+  /** Whether the reference has it. */
+  inReference = false;
   readonly reference: EntrySide = new EntrySide();
   readonly candidate: EntrySide = new EntrySide();
   /** What its records have in common; made anew when `planVersion` is not the comparison's. */
@@ -168,16 +171,14 @@ export class ModuleEntry {
     return [...this.#labels].map(([label, entry]) => [entry.tensor, label]);
   }
 
-  /** Its tensor of this label; made, and `onNew` called, when there is none. */
-  tensor(label: string, onNew: () => void): TensorEntry {
-    if (this.#last !== null && this.#last.tensor === label) return this.#last;
-    let entry = this.tensors.get(label);
-    if (entry === undefined) {
-      onNew();
-      entry = new TensorEntry(this, label);
-      this.tensors.set(label, entry);
+  /** The reference's tensor of this label; made, and `onNew` called, when there is none. */
+  referenceTensor(label: string, onNew: () => void): TensorEntry {
+    if (this.#last !== null && this.#last.tensor === label && this.#last.inReference) {
+      return this.#last;
     }
-    this.#last = entry;
+    const known = this.tensors.get(label) ?? this.#adopted(label);
+    const entry = this.#last = known ?? this.#make(label, onNew);
+    entry.inReference = true;
     return entry;
   }
 
@@ -186,13 +187,37 @@ export class ModuleEntry {
    * returns a tuple of which the ONNX file kept the first element alone, that is the other's `out[0]`.
    */
   candidateTensor(label: string, onNew: () => void): TensorEntry {
-    const alias = label === "out" ? "out[0]" : label === "out[0]" ? "out" : null;
-    if (alias === null || this.tensors.has(label)) return this.tensor(label, onNew);
-    const known = this.#labels.get(label) ?? this.tensors.get(alias);
-    if (known === undefined) return this.tensor(label, onNew);
-    this.#labels.set(label, known);
-    return known;
+    if (this.#last !== null && this.#last.tensor === label) return this.#last;
+    let entry = this.tensors.get(label) ?? this.#labels.get(label);
+    if (entry === undefined) {
+      entry = this.tensors.get(aliasOf(label) ?? label);
+      if (entry !== undefined) this.#labels.set(label, entry);
+    }
+    return this.#last = entry ?? this.#make(label, onNew);
   }
+
+  /** A tensor that the candidate had first, and by another label. */
+  #adopted(label: string): TensorEntry | undefined {
+    const alias = aliasOf(label);
+    const entry = alias === null ? undefined : this.tensors.get(alias);
+    if (alias === null || entry === undefined || entry.inReference) return undefined;
+    this.tensors.delete(alias);
+    this.tensors.set(label, entry);
+    this.#labels.set(alias, entry);
+    entry.tensor = label;
+    return entry;
+  }
+
+  #make(label: string, onNew: () => void): TensorEntry {
+    onNew();
+    const entry = new TensorEntry(this, label);
+    this.tensors.set(label, entry);
+    return entry;
+  }
+}
+
+function aliasOf(label: string): string | null {
+  return label === "out" ? "out[0]" : label === "out[0]" ? "out" : null;
 }
 
 /** How many tensors of modules a comparison may be about. */
@@ -298,7 +323,7 @@ export class TraceAligner {
       this.#modules.set(module, entry);
     }
     entry.inReference = true;
-    return entry.tensor(tensor, this.#countTensor);
+    return entry.referenceTensor(tensor, this.#countTensor);
   }
 
   #candidateEntry({ module, tensor }: TraceRecord): TensorEntry {

@@ -122,7 +122,10 @@ function whyApart({ aligner }: TraceFindings, tensors: readonly TensorEntry[]): 
       `step ${other?.step} call ${other?.call} here`;
   }
   const shared = [...aligner.modules.values()]
-    .find(({ inReference, candidatePath }) => inReference && candidatePath !== null);
+    .find(({ inReference, candidatePath, tensors: own }) =>
+      inReference && candidatePath !== null &&
+      [...own.values()].every((entry) => entry.aligned === 0)
+    );
   if (shared !== undefined) {
     return `"${shared.path}" is in both, with tensors ${quoted([...shared.tensors.keys()])}`;
   }

@@ -9,7 +9,7 @@ import { type Forward, ModuleDispatch } from "../hooks/dispatch.ts";
 import type { ForwardCall, ModuleFacts } from "../hooks/model_hook.ts";
 import type { HookOrder } from "../hooks/order.ts";
 import type { GraphModule, ModuleCall } from "../graph/graph_module.ts";
-import { emptyTensorMap, type Tensor, type TensorMap } from "../tensor/tensor.ts";
+import { copyTensor, emptyTensorMap, type Tensor, type TensorMap } from "../tensor/tensor.ts";
 import type { CompiledPlan } from "./compiled_plan.ts";
 import type { EventStep, ModuleStep, Plan, PlanStep, SegmentStep } from "./plan.ts";
 
@@ -79,10 +79,16 @@ export class Execution {
    * @throws what a hook or a session threw, after every entered hook was unwound; `signal.reason` when
    * the run was aborted.
    */
-  run(feeds: TensorMap): Promise<TensorMap> {
-    const { plan } = this.#context.compiled;
+  async run(feeds: TensorMap): Promise<TensorMap> {
+    const { compiled, inputs } = this.#context;
+    const { steps, outputs } = compiled.plan;
     this.#feeds = feeds;
-    return this.#region(plan.steps, pickFeeds(feeds, this.#context.inputs), plan.outputs);
+    const made = await this.#region(steps, pickFeeds(feeds, inputs), outputs);
+    for (const name of outputs) {
+      // An output that is an input: results share no memory with feeds.
+      if (inputs.includes(name)) made[name] = copyTensor(made[name] as Tensor);
+    }
+    return made;
   }
 
   /**
@@ -93,7 +99,7 @@ export class Execution {
     steps: readonly PlanStep[],
     given: TensorMap,
     wanted: readonly string[],
-  ): Promise<TensorMap> {
+  ): Promise<Record<string, Tensor>> {
     const region: RegionState = { values: new Map(Object.entries(given)), open: new Map() };
     const last = lastReads(steps);
     const kept = new Set(wanted);
@@ -216,7 +222,10 @@ function callKey(step: { readonly module: string; readonly callIndex: number }):
   return `${step.module}#${step.callIndex}`;
 }
 
-function pick(values: ReadonlyMap<string, Tensor>, names: readonly string[]): TensorMap {
+function pick(
+  values: ReadonlyMap<string, Tensor>,
+  names: readonly string[],
+): Record<string, Tensor> {
   const picked = emptyTensorMap();
   for (const name of names) {
     const value = values.get(name);

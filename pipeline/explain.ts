@@ -28,6 +28,7 @@ export function explainPlan(document: PlanDocument, context: ExplainContext): st
       lines.push(`  order at ${module === "" ? "the whole model" : module}: ${hooks.join(", ")}`);
     }
   }
+  if (document.mayEndFusions.length > 0) lines.push(`  ${fusionLine(document.mayEndFusions)}`);
   lines.push(`engine ${context.engine}; ${context.provider}`);
   lines.push(`plan ${document.planHash.slice(0, 12)}`);
   return lines.join("\n");
@@ -46,6 +47,16 @@ function headline(document: PlanDocument): string {
   }
 }
 
+/** The warning that the last digits may change, with what to do about it. */
+function fusionLine(risks: PlanDocument["mayEndFusions"]): string {
+  const pairs = [...new Set(risks.map((risk) => risk.operators))].sort();
+  const verb = risks.length === 1 ? "stands" : "stand";
+  return `${
+    count(risks.length, "tap or cut", "taps or cuts")
+  } ${verb} where ONNX Runtime may fuse ` +
+    `(${pairs.join(", ")}): the last digits may change, "hookline verify" measures`;
+}
+
 function list(modules: readonly string[]): string {
   const named = modules.map((path) => path === "" ? "the whole model" : path);
   return named.length <= 4
@@ -53,6 +64,6 @@ function list(modules: readonly string[]): string {
     : `${named.slice(0, 3).join(", ")} and ${named.length - 3} more`;
 }
 
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+function count(number: number, noun: string, nouns = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : nouns}`;
 }

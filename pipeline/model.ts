@@ -225,7 +225,13 @@ export class Model {
 
   /** The plan of the next run as `hookline explain --json` prints it. */
   explainDocument(options: PlanOptions = {}): PlanDocument {
-    return planDocument(this.plan(options), this.#structure.tree.modules);
+    const { optimization } = this.#settings;
+    const fuses = optimization !== "disabled" && optimization !== "basic";
+    return planDocument(
+      this.plan(options),
+      this.#structure.tree.modules,
+      fuses ? this.#structure.graph : null,
+    );
   }
 
   /**

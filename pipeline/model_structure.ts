@@ -22,7 +22,7 @@ import { ModelGraph } from "../graph/model_graph.ts";
 import { moduleTree } from "../graph/module_tree.ts";
 import { randomFunctions } from "../graph/random_functions.ts";
 import { externalReferenceOf, readSkeleton, type Skeleton } from "../graph/skeleton.ts";
-import { encodeTapped } from "../graph/sub_model.ts";
+import { encodeProbe, encodeTapped } from "../graph/sub_model.ts";
 import type { ModuleBoundary } from "../graph/user_boundaries.ts";
 import { walkTensors } from "../graph/walk_tensors.ts";
 import type { SessionSource, ValueSpec } from "../sessions/engine.ts";
@@ -106,6 +106,15 @@ export class ModelStructure {
     // ONNX Runtime refuses both, the skeleton names the real files.
     if (this.#isLinked) return this.tappedSource([]);
     return { kind: "file", path: origin.path };
+  }
+
+  /** The whole model with further outputs, to learn their types; see {@linkcode encodeProbe}. */
+  probeSource(values: readonly string[]): SessionSource {
+    return {
+      kind: "bytes",
+      bytes: encodeProbe(this.proto, values),
+      weightFolder: this.weightFolder,
+    };
   }
 
   /** The whole model with further outputs. */

@@ -8,6 +8,7 @@ export type PlanKind = "whole" | "tapped" | "split";
 
 /** A part of the graph that runs as one session. */
 export interface SegmentStep {
+  /** What kind of step this is. */
   readonly kind: "segment";
   /** Position among the plan's segments, from 0, in execution order. */
   readonly index: number;
@@ -25,8 +26,11 @@ export interface SegmentStep {
 
 /** Hooks of one module call are entered or left here, on values that are computed already. */
 export interface EventStep {
+  /** Before the forward, or after it. */
   readonly kind: "enter" | "leave";
+  /** The module's path. */
   readonly module: string;
+  /** Which call of the module, from 0. */
   readonly callIndex: number;
   /** Inputs for `enter`, outputs for `leave`. */
   readonly values: readonly string[];
@@ -34,11 +38,17 @@ export interface EventStep {
 
 /** A module call that runs as a step of its own, so that its inputs or its forward can change. */
 export interface ModuleStep {
+  /** What kind of step this is. */
   readonly kind: "module";
+  /** The module's path. */
   readonly module: string;
+  /** Which call of the module, from 0. */
   readonly callIndex: number;
+  /** Why it runs apart. */
   readonly because: string;
+  /** Values that the module reads. */
   readonly inputs: readonly string[];
+  /** Values that the module computes and others read. */
   readonly outputs: readonly string[];
   /** What the module itself runs. */
   readonly steps: readonly PlanStep[];
@@ -49,6 +59,7 @@ export type PlanStep = SegmentStep | EventStep | ModuleStep;
 
 /** What runs, in which order, and why. */
 export interface Plan {
+  /** How the model runs. */
   readonly kind: PlanKind;
   /** Empty for the whole plan. */
   readonly steps: readonly PlanStep[];

@@ -2,6 +2,7 @@
 // cuts at the modules that must change and nowhere else. Pure: same structure and demands, same plan.
 
 import type { GraphModule } from "../graph/graph_module.ts";
+import { fusionRisk } from "../graph/fusion_risk.ts";
 import type { ModelGraph } from "../graph/model_graph.ts";
 import { callsOf, type ModuleDemand } from "./demand.ts";
 import {
@@ -96,8 +97,11 @@ function withConstantOutputs(
 
 /** The plan in the words of `explain --json`: its segments, what lies in them, and why. */
 export interface PlanDocument {
+  /** How the model runs. */
   readonly plan: Plan["kind"];
+  /** Equal for equal plans of equal models. */
   readonly planHash: string;
+  /** The sessions in execution order. */
   readonly segments: readonly {
     readonly kind: "whole" | "part";
     readonly modules: readonly string[];
@@ -105,12 +109,20 @@ export interface PlanDocument {
     readonly taps: readonly string[];
     readonly because: string;
   }[];
+  /** Hook names by module path, in dispatch order. */
   readonly order: Readonly<Record<string, readonly string[]>>;
+  /** One line for every tap and cut. */
   readonly because: readonly string[];
+  /** Taps and cuts that may keep ONNX Runtime from fusing two operators, at this optimization level. */
+  readonly mayEndFusions: readonly { readonly value: string; readonly operators: string }[];
 }
 
 /** Describes a plan. `modules` names what lies in each segment. */
-export function planDocument(plan: Plan, modules: readonly GraphModule[]): PlanDocument {
+export function planDocument(
+  plan: Plan,
+  modules: readonly GraphModule[],
+  fusing: ModelGraph | null = null,
+): PlanDocument {
   const segments = segmentsOf(plan.steps);
   return {
     plan: plan.kind,
@@ -136,6 +148,14 @@ export function planDocument(plan: Plan, modules: readonly GraphModule[]): PlanD
       })),
     order: plan.order,
     because: plan.because,
+    mayEndFusions: fusing === null
+      ? []
+      : segments.flatMap((segment) =>
+        segment.outputs.flatMap((value) => {
+          const operators = fusionRisk(fusing, value);
+          return operators === null ? [] : [{ value, operators }];
+        })
+      ),
   };
 }
 

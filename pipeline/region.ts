@@ -11,8 +11,9 @@ import { HooklineError } from "../errors/hookline_error.ts";
 import type { ModelGraph } from "../graph/model_graph.ts";
 import { usesOf } from "../graph/sub_model.ts";
 import { contains } from "./call_nesting.ts";
+import { segmentStep } from "./_segment_step.ts";
 import { type CallDemand, nameOf } from "./demand.ts";
-import type { PlanStep, SegmentStep } from "./plan.ts";
+import type { PlanStep } from "./plan.ts";
 import { type OrderedItem, runOrder } from "./run_order.ts";
 
 /** What to plan. */
@@ -182,35 +183,15 @@ class RegionLayout {
     for (const node of running) this.#computed.add(node);
     const isWhole = this.#isWhole(running);
     const nodes = isWhole ? this.#request.nodes : [...running].sort((left, right) => left - right);
-    const own = new Set(nodes);
-    const inputs = new Set<string>();
-    const outputs: string[] = [];
-    const taps: string[] = [];
-    for (const node of nodes) {
-      for (const value of usesOf(graph, node)) {
-        const producer = graph.producerOf(value);
-        const isOwn = producer !== undefined && own.has(producer);
-        if (!isOwn && !graph.isConstantValue(value)) inputs.add(value);
-      }
-      for (const value of graph.nodes[node]?.outputs ?? []) {
-        if (value === "") continue;
-        const isUsedLater = this.#regionOutputs.has(value) || this.#moduleInputs.has(value) ||
-          graph.consumersOf(value).some((user) => this.#needed.has(user) && !own.has(user));
-        if (isUsedLater || this.#seen.has(value)) outputs.push(value);
-        if (!isUsedLater && this.#seen.has(value)) taps.push(value);
-      }
-    }
-    this.#steps.push(
-      {
-        kind: "segment",
-        index: this.#request.counter.next++,
-        nodes,
-        isWhole,
-        inputs: isWhole ? graph.inputs : [...inputs],
-        outputs,
-        taps: isWhole ? outputs.filter((value) => !graph.outputs.includes(value)) : taps,
-      } satisfies SegmentStep,
-    );
+    this.#steps.push(segmentStep(graph, {
+      index: this.#request.counter.next++,
+      nodes,
+      isWhole,
+      seen: this.#seen,
+      isUsedLater: (value, own) =>
+        this.#regionOutputs.has(value) || this.#moduleInputs.has(value) ||
+        graph.consumersOf(value).some((user) => this.#needed.has(user) && !own.has(user)),
+    }));
   }
 
   /** True when nothing of the model is left out: then the model itself runs. */

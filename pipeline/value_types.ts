@@ -76,7 +76,7 @@ export class ValueTypes {
       prepacking: false,
       label: "type probe",
     };
-    return this.#engine.open(this.#structure.tappedSource(values), settings);
+    return this.#engine.open(this.#structure.probeSource(values), settings);
   }
 
   #learn(session: EngineSession, values: readonly string[]): void {

@@ -26,6 +26,7 @@ Deno.test("hookline explain shows the whole plan where nothing is asked for", as
     order: {},
     because: [],
     engine: "napi",
+    mayEndFusions: [],
     provider: "cpu",
     skipped: [],
   });

@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { type ModelProto, ModelProtoSchema, SparseTensorProtoSchema } from "onnx-buf";
 import { ModelGraph } from "../../graph/model_graph.ts";
-import { encodePart, encodeTapped, usesOf, type ValueType } from "../../graph/sub_model.ts";
+import {
+  encodePart,
+  encodeProbe,
+  encodeTapped,
+  usesOf,
+  type ValueType,
+} from "../../graph/sub_model.ts";
 import type { TensorMap } from "../../tensor/tensor.ts";
 import { expectCode } from "../sessions/expect_code.ts";
 import {
@@ -105,6 +111,30 @@ Deno.test("encodeTapped() strips metadata and documentation, and drops uncalled 
 function entry(key: string) {
   return { $typeName: "onnx.StringStringEntryProto" as const, key, value: "value" };
 }
+
+Deno.test("encodeProbe() believes the types that a file declares, and its inputs' sizes alone", () => {
+  const model = modelOf({
+    inputs: [X],
+    outputs: [valueInfo("y", "float32", [7, 7]), "untyped"],
+    nodes: [node("Neg", ["x"], ["h"]), node("Abs", ["h"], ["y"]), node("Abs", ["y"], ["untyped"])],
+    valueInfo: [valueInfo("h", "float32", [9, "seq"])],
+  });
+  const { graph: written } = fromBinary(ModelProtoSchema, encodeProbe(model, ["h"]));
+  const sizes = (values: ModelProto["graph"]) =>
+    [...values?.input ?? [], ...values?.valueInfo ?? [], ...values?.output ?? []].map((value) => {
+      const type = value.type?.value;
+      const isTyped = type?.case === "tensorType";
+      return [value.name, isTyped && type.value.elemType, isTyped && type.value.shape?.dim.length];
+    });
+  assert.deepEqual(sizes(written), [
+    ["x", 1, 2],
+    ["h", 1, undefined],
+    ["y", 1, undefined],
+    ["untyped", false, false],
+    ["h", false, false],
+  ]);
+  assert.deepEqual(sizes(model.graph)[1], ["h", 1, 2]); // the skeleton itself is untouched
+});
 
 Deno.test("a part keeps IR version, opsets and the functions that it calls", () => {
   const parts: ModelParts = {

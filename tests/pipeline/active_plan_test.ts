@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { Model } from "../../pipeline/model.ts";
 import { openModel, type OpenOptions } from "../../pipeline/open_model.ts";
-import { HooklineError } from "../../errors/hookline_error.ts";
+import type { HooklineError } from "../../errors/hookline_error.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
 import { expectCode } from "../sessions/expect_code.ts";
 import { hook, logger, scaleOutputs } from "./_hooks.ts";

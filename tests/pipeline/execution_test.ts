@@ -6,7 +6,7 @@ import { withContext } from "../../hooks/forward_context.ts";
 import { traceStep } from "../../hooks/forward_context.ts";
 import type { ModelHook } from "../../hooks/model_hook.ts";
 import { StateManager } from "../../hooks/state_manager.ts";
-import { HooklineError } from "../../errors/hookline_error.ts";
+import type { HooklineError } from "../../errors/hookline_error.ts";
 import type { Model } from "../../pipeline/model.ts";
 import { openModel } from "../../pipeline/open_model.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";

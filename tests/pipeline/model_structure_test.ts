@@ -262,6 +262,20 @@ for (const [where, parts] of Object.entries(HIDDEN)) {
   });
 }
 
+Deno.test("a file that declares wrong sizes inside runs split as it runs whole", async () => {
+  await using model = await openModel(
+    modelBytes({
+      ...inline,
+      inputs: [valueInfo("x", "float32", ["batch", 16])],
+      outputs: [valueInfo("y", "float32", ["batch", 16])],
+      valueInfo: [valueInfo("h", "float32", [1, 16])], // made for a batch of one
+    }),
+    { provider: "cpu", optimization: "disabled" },
+  );
+  const whole = await model.run(FEEDS);
+  assertSameBits(await model.run(FEEDS, { plan: model.plan({ split: "fc" }) }), whole);
+});
+
 Deno.test("inputs and outputs are told as the file declares them", () => {
   const sequence = create(ValueInfoProtoSchema, {
     name: "items",

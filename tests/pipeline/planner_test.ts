@@ -96,6 +96,7 @@ Deno.test("outputs that no node computes come out of every kind of plan", async 
       const found = ["w", "x", "k", "y"].map((name) => first(outputs, name));
       assert.deepEqual(found, [5, 1, -5, 6], `${one?.name} on "${path}"`);
       assert.deepEqual(Object.keys(outputs), ["w", "x", "k", "y"]);
+      assert.notEqual(outputs["x"]?.data, feeds.x.data, "results share no memory with feeds");
       const some = await model.run(feeds, { outputs: ["k", "x"] });
       assert.deepEqual(Object.keys(some), ["k", "x"]);
       assert.deepEqual([first(some, "k"), first(some, "x")], [-5, 1]);
