@@ -3,7 +3,7 @@
 
 import { type HeaderDifference, headerNotes } from "./trace_headers.ts";
 import type { TraceFindings } from "./trace_problem.ts";
-import type { TensorEntry } from "./trace_alignment.ts";
+import type { TensorEntry } from "./trace_entries.ts";
 import { ASSUMED_ELEMENTS } from "./trace_statistics.ts";
 
 /** The notes, the headers' first. */

@@ -21,6 +21,14 @@ export interface TraceRecord {
   readonly tensor: string;
   readonly step?: number | null;
   readonly call?: number;
+  readonly shape?: unknown;
+  readonly dtype?: unknown;
+  readonly abs_mean?: unknown;
+  readonly sum?: unknown;
+  readonly min?: unknown;
+  readonly max?: unknown;
+  readonly mean?: unknown;
+  readonly std?: unknown;
   readonly [statistic: string]: unknown;
 }
 
@@ -154,14 +162,14 @@ export class StatisticComparer {
     const { common, rules } = plan;
     this.#ratio = -1;
     this.#name = "";
-    const dtype = reference["dtype"];
+    const dtype = reference.dtype;
     let tolerance = dtype === this.#lastDtype ? this.#lastTolerance : this.#toleranceOf(dtype);
     const scale = scaleOf(reference);
     for (let at = 0; at < common.length; at++) {
       const name = common[at] as string;
       const rule = rules[at] as Rule;
-      const found = reference[name];
-      const other = candidate[name];
+      const found = valueOf(reference, name);
+      const other = valueOf(candidate, name);
       if (rule === "shape") {
         if (sameShape(found, other)) this.#note(name, 0, 0, 0);
         else {
@@ -302,6 +310,30 @@ export class StatisticComparer {
       if (this.#dtypes.size < 256) this.#dtypes.set(value, name);
     }
     return name;
+  }
+}
+
+/** A field by its name. Loads that name the field cost a tenth of those that do not. */
+function valueOf(record: TraceRecord, name: string): unknown {
+  switch (name) {
+    case "shape":
+      return record.shape;
+    case "dtype":
+      return record.dtype;
+    case "abs_mean":
+      return record.abs_mean;
+    case "sum":
+      return record.sum;
+    case "min":
+      return record.min;
+    case "max":
+      return record.max;
+    case "mean":
+      return record.mean;
+    case "std":
+      return record.std;
+    default:
+      return record[name];
   }
 }
 

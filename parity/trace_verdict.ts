@@ -1,7 +1,7 @@
 // Turns what a comparison of two traces found into its answer: the status, what stands on one side only,
 // and what a reader must know to believe it. It reads no file.
 
-import type { ModuleEntry, TensorEntry, TraceDifference, TraceSide } from "./trace_alignment.ts";
+import type { ModuleEntry, TensorEntry, TraceDifference, TraceSide } from "./trace_entries.ts";
 import { compareHeaders, type HeaderDifference } from "./trace_headers.ts";
 import type { LineDamage } from "./trace_lines.ts";
 import type { NameRule } from "./trace_names.ts";

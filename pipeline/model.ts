@@ -7,16 +7,13 @@
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { GraphModule, ModuleTree } from "../graph/graph_module.ts";
 import type { ModuleSelector } from "../graph/selector.ts";
-import { runningHookOf } from "../hooks/call_stack.ts";
 import { currentContext, currentStep } from "../hooks/forward_context.ts";
-import type { HookLease } from "../hooks/hook_handle.ts";
 import { HookRegistry } from "../hooks/hook_registry.ts";
 import type { Engine, OptimizationLevel, ValueSpec } from "../sessions/engine.ts";
 import { FeedGuard } from "../sessions/feed_guard.ts";
 import type { ResolvedProvider } from "../sessions/provider.ts";
 import { emptyTensorMap, type TensorMap } from "../tensor/tensor.ts";
 import { ActivePlan } from "./active_plan.ts";
-import type { CompiledPlan } from "./compiled_plan.ts";
 import { requireHookable } from "./demand.ts";
 import { Execution, runModules } from "./execution.ts";
 import { explainPlan } from "./explain.ts";
@@ -27,6 +24,7 @@ import type { Plan } from "./plan.ts";
 import { PlanMaker, type PlanOptions } from "./plan_maker.ts";
 import { type PlanDocument, planDocument } from "./planner.ts";
 import { type ModelProvenance, provenanceOf, type ProvenanceOptions } from "./provenance.ts";
+import { type HeldRun, RunsInFlight } from "./runs_in_flight.ts";
 import { SessionPool } from "./session_pool.ts";
 import { ValueTypes } from "./value_types.ts";
 
@@ -54,13 +52,6 @@ export interface RunOptions {
   readonly plan?: Plan;
 }
 
-/** A run in flight: its plan and the hooks that it works on. */
-interface HeldRun {
-  readonly compiled: CompiledPlan;
-  readonly leases: ReadonlyMap<string, HookLease>;
-  isOpen: boolean;
-}
-
 /**
  * An open model. Make one with `openModel`; close it with `await using` or {@linkcode close}.
  *
@@ -80,11 +71,10 @@ export class Model {
   readonly #registries = new Map<string, HookRegistry>();
   readonly #planner: PlanMaker;
   readonly #active: ActivePlan;
-  readonly #running = new Set<HeldRun>();
+  readonly #runs: RunsInFlight;
   #version = 0;
   #runCount = 0;
   #closing: Promise<void> | null = null;
-  #whenIdle: (() => void) | null = null;
 
   /** Use `openModel`. */
   constructor(structure: ModelStructure, settings: ModelSettings) {
@@ -93,6 +83,7 @@ export class Model {
     this.#pool = new SessionPool(settings.idleByteBudget);
     this.#guard = new FeedGuard(structure.inputs, structure.skeleton.label);
     this.#finder = new ModuleFinder(structure);
+    this.#runs = new RunsInFlight(structure.skeleton.label);
     this.#planner = new PlanMaker(structure, this.#finder, this.#registries);
     this.#active = new ActivePlan({
       structure,
@@ -268,9 +259,7 @@ export class Model {
   close(): Promise<void> {
     if (this.#closing !== null) return this.#closing;
     try {
-      for (const { leases } of this.#running) {
-        for (const lease of leases.values()) this.#refuseInside(lease, "close");
-      }
+      this.#runs.refuseClosingInside();
     } catch (error) {
       return Promise.reject(error);
     }
@@ -286,15 +275,14 @@ export class Model {
     this.#requireOpen();
     options.signal?.throwIfAborted();
     const runId = this.#runCount++;
-    const held = this.#hold(options);
+    const held = this.#begin(options);
     try {
       const { compiled, leases } = held;
       // Wrong feeds open no session; the whole plan's only session checks by itself.
       const isIdle = compiled.plan.kind === "whole" && options.outputs?.length === 0;
       if (compiled.plan.kind !== "whole" || isIdle) this.#guard.check(feeds);
       if (isIdle) return emptyTensorMap(); // neither a hook nor an output wants anything
-      const session = await compiled.hold();
-      held.isOpen = true;
+      const session = await held.open();
       options.signal?.throwIfAborted();
       if (session !== null) {
         const outputs = await session.run(feeds, options.outputs);
@@ -314,51 +302,17 @@ export class Model {
         signal: options.signal,
       }).run(feeds);
     } finally {
-      for (const lease of held.leases.values()) lease.release();
-      try {
-        if (held.isOpen) await held.compiled.release();
-      } finally {
-        this.#running.delete(held);
-        if (this.#running.size === 0) this.#whenIdle?.();
-      }
+      await held.end();
     }
   }
 
   /** Takes the plan and the hooks together, before anything is awaited: they belong to one version. */
-  #hold(options: RunOptions): HeldRun {
+  #begin(options: RunOptions): HeldRun {
     if (options.plan !== undefined) this.#planner.requireCurrent(options.plan);
     const compiled = options.plan === undefined
       ? this.#activate(options.outputs).compiled
       : this.#active.compile(options.plan);
-    const leases = new Map<string, HookLease>();
-    const held: HeldRun = { compiled, leases, isOpen: false };
-    try {
-      for (const path of Object.keys(compiled.plan.order)) {
-        const registry = this.#registries.get(path);
-        if (registry === undefined) continue;
-        const lease = registry.acquire();
-        leases.set(path, lease);
-        this.#refuseInside(lease, "run");
-      }
-    } catch (error) {
-      for (const lease of leases.values()) lease.release();
-      throw error;
-    }
-    this.#running.add(held);
-    return held;
-  }
-
-  /** A hook that waited for its own run, by starting another one or by closing, might wait for ever. */
-  #refuseInside(lease: HookLease, action: string): void {
-    const hook = runningHookOf(lease.order);
-    if (hook === undefined) return;
-    throw new HooklineError("HOOK_REENTRANT", {
-      message: `cannot ${action} "${this.label}" from inside its own hook "${hook.name}"`,
-      fix: action === "run"
-        ? "run another model from the hook, or in a replacing hook call original() instead"
-        : `${action} the model when the run has ended`,
-      details: { hook: hook.name, plugin: hook.plugin, module: lease.order.module },
-    });
+    return this.#runs.begin(compiled, this.#registries);
   }
 
   #activate(outputs: readonly string[] | undefined): ReturnType<ActivePlan["activate"]> {
@@ -392,7 +346,7 @@ export class Model {
     const attempt = async (action: () => Promise<void>): Promise<void> => {
       await action().catch((error: unknown) => failures.push(error));
     };
-    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#whenIdle = resolve);
+    await this.#runs.idle();
     failures.push(...await this.#active.close());
     for (const registry of this.#registries.values()) await attempt(() => registry.clear());
     await attempt(() => this.#pool.close());

@@ -40,7 +40,9 @@ export function feedsFor(
 ): TensorMap {
   const feeds: Record<string, Tensor> = {};
   for (const { name, dtype, shape } of inputs) {
-    const sizes = (shape ?? []).map((size) => typeof size === "number" ? size : sizeOf(size));
+    const sizes = (shape ?? []).map((size) =>
+      typeof size === "number" && size >= 0 ? size : sizeOf(typeof size === "string" ? size : null)
+    );
     const count = sizes.reduce((product, size) => product * size, 1);
     if (dtype === "int64") {
       const data = BigInt64Array.from({ length: count }, (_, index) => BigInt(index % 2));
