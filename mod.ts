@@ -28,12 +28,12 @@ export type {
 } from "./graph/graph_module.ts";
 export type { ModuleSelector } from "./graph/selector.ts";
 export {
-  type ExternalReference,
-  readSkeleton,
+  openSkeleton,
   type ReadSkeletonOptions,
   type Skeleton,
   type SkeletonOrigin,
 } from "./graph/skeleton.ts";
+export { readInitializer } from "./graph/read_initializer.ts";
 export type { ModuleBoundary } from "./graph/user_boundaries.ts";
 export { currentContext, currentStep, traceStep, withContext } from "./hooks/forward_context.ts";
 export type { HookMethods, RegisteredHook, RegisterOptions } from "./hooks/admission.ts";
@@ -85,11 +85,7 @@ export type {
   SessionSource,
   ValueSpec,
 } from "./sessions/engine.ts";
-export type {
-  ProbeResult,
-  ProviderDescriptor,
-  ProviderName,
-} from "./sessions/providers/descriptor.ts";
+export type { ProviderName } from "./sessions/providers/descriptor.ts";
 export { type OpenSession, openSessions } from "./sessions/session_ledger.ts";
 export { Model, type RunOptions } from "./pipeline/model.ts";
 export type { ModelSource, ModuleBoundaries } from "./pipeline/model_structure.ts";

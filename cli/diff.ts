@@ -4,8 +4,12 @@
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { diffTraces } from "../parity/trace_diff.ts";
-import type { TraceDifference } from "../parity/trace_entries.ts";
-import type { ModuleDifference, OneSidedRecords, TraceDiff } from "../parity/trace_verdict.ts";
+import type {
+  ModuleDifference,
+  OneSidedRecords,
+  TraceDiff,
+  TraceDifference,
+} from "../parity/trace_verdict.ts";
 import type { Style } from "./_console.ts";
 import type { Invocation } from "./_invocation.ts";
 import { collect, numberOf } from "./_model_options.ts";

@@ -49,13 +49,21 @@ export interface GraphModule {
 
 /** Live nodes of a model by what named them. */
 export interface EvidenceCounts {
+  /** Named by exporter metadata. */
   readonly metadata: number;
+  /** Named by scopes in node names. */
   readonly nodeNames: number;
+  /** Named by scopes in value names. */
   readonly valueNames: number;
+  /** Named by the parameters that they use. */
   readonly parameterNames: number;
+  /** Named by the function calls that they came from. */
   readonly functions: number;
+  /** Grouped by the graph's bottlenecks. */
   readonly topology: number;
+  /** Named by boundaries that the user gave. */
   readonly user: number;
+  /** Named by nothing: they belong to a parent, or to the root alone. */
   readonly unassigned: number;
 }
 
@@ -63,6 +71,7 @@ export interface EvidenceCounts {
 export interface ModuleTree {
   /** All modules, the root first, then by first node; bodies' modules follow their control-flow node. */
   readonly modules: readonly GraphModule[];
+  /** What named the live nodes. */
   readonly evidence: EvidenceCounts;
   /** The module of a path, or undefined. */
   get(path: string): GraphModule | undefined;

@@ -34,6 +34,10 @@ export interface Skeleton {
   readonly elidedByteLength: number;
   /** Bytes of the structure that was read. */
   readonly structureByteLength: number;
+}
+
+/** A skeleton as this folder and the pipeline work on it; to users its insides are opaque. */
+export interface DecodedSkeleton extends Skeleton {
   /** Decoded ModelProto of the skeleton; treat as read-only. */
   readonly model: ModelProto;
 }
@@ -42,12 +46,13 @@ export interface Skeleton {
 export interface ExternalReference {
   /** A path relative to the weight folder. */
   readonly location: string;
+  /** Where its elements begin in the file. */
   readonly byteOffset: number;
   /** Null when the model does not say: then to the end of the file, as ONNX has it. */
   readonly byteLength: number | null;
 }
 
-/** Options of {@linkcode readSkeleton}. */
+/** Options of {@linkcode openSkeleton}. */
 export interface ReadSkeletonOptions {
   /** The folder that holds external weight files, for a model given as bytes. */
   readonly weightFolder?: string;
@@ -62,7 +67,7 @@ export interface ReadSkeletonOptions {
 export function readSkeleton(
   model: string | URL | Uint8Array,
   options: ReadSkeletonOptions = {},
-): Skeleton {
+): DecodedSkeleton {
   if (model instanceof Uint8Array) {
     using source = memorySource(model);
     const skim = skimModel(source);
@@ -92,6 +97,41 @@ export function readSkeleton(
     elidedByteLength: skim.elidedByteLength,
     structureByteLength: skim.bytes.byteLength,
     model: decoded,
+  });
+}
+
+/**
+ * Reads a model's structure for several uses: `openModel` takes it instead of a path, and then reads
+ * nothing again. Weights are not read.
+ *
+ * @throws {HooklineError} MODEL_NOT_FOUND, MODEL_READ_DENIED, MODEL_NOT_ONNX, MODEL_TRUNCATED,
+ * MODEL_MALFORMED, MODEL_EMPTY, MODEL_TOO_DEEP or MODEL_TOO_LARGE.
+ *
+ * @example
+ * ```ts
+ * import { openModel, openSkeleton } from "@hookline/hookline";
+ * const skeleton = openSkeleton("bert.onnx");
+ * await using model = await openModel(skeleton);
+ * console.log(skeleton.structureByteLength < skeleton.fileByteLength, model.label); // true bert.onnx
+ * ```
+ */
+export function openSkeleton(
+  model: string | URL | Uint8Array,
+  options: ReadSkeletonOptions = {},
+): Skeleton {
+  return readSkeleton(model, options);
+}
+
+/**
+ * The insides of a skeleton.
+ *
+ * @throws {HooklineError} OPTION_INVALID for an object that {@linkcode openSkeleton} did not make.
+ */
+export function decodedSkeleton(skeleton: Skeleton): DecodedSkeleton {
+  if ("model" in skeleton && typeof skeleton.model === "object") return skeleton as DecodedSkeleton;
+  throw new HooklineError("OPTION_INVALID", {
+    message: "cannot use this object as a model: it is no path, no bytes and no skeleton",
+    fix: "give a path, a file: URL, a Uint8Array, or what openSkeleton() returned",
   });
 }
 

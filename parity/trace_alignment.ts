@@ -6,7 +6,7 @@
 // tensor of each module, however long the files are.
 
 import { HooklineError } from "../errors/hookline_error.ts";
-import { ModuleEntry, type TensorEntry, type TraceSide, WaitingRecord } from "./trace_entries.ts";
+import { ModuleEntry, type TensorEntry, type TraceSide, WaitingRecord } from "./_trace_entries.ts";
 import type { TraceRecord } from "./trace_statistics.ts";
 
 /** How many tensors of modules a comparison may be about. */

@@ -6,7 +6,7 @@
 // length in waiting once, and not for the rest of the file.
 
 import { TraceAligner } from "./trace_alignment.ts";
-import { TraceComparison } from "./trace_comparison.ts";
+import { TraceComparison } from "./_trace_comparison.ts";
 import { NameTable, parseNameRules } from "./trace_names.ts";
 import { TraceSource } from "./trace_source.ts";
 import { requireTolerance, type ToleranceOptions } from "./trace_tolerance.ts";

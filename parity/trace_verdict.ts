@@ -1,11 +1,11 @@
 // Turns what a comparison of two traces found into its answer: the status, what stands on one side only,
 // and what a reader must know to believe it. It reads no file.
 
-import type { ModuleEntry, TensorEntry, TraceDifference, TraceSide } from "./trace_entries.ts";
+import type { ModuleEntry, TensorEntry, TraceDifference, TraceSide } from "./_trace_entries.ts";
 import { compareHeaders, type HeaderDifference } from "./trace_headers.ts";
 import type { LineDamage } from "./trace_lines.ts";
 import type { NameRule } from "./trace_names.ts";
-import { traceNotes } from "./trace_notes.ts";
+import { traceNotes } from "./_trace_notes.ts";
 import {
   damageProblem,
   incomparableProblem,
@@ -13,8 +13,11 @@ import {
   requireUsedRules,
   type TraceFindings,
   type TraceProblem,
-} from "./trace_problem.ts";
+} from "./_trace_problem.ts";
 import type { TraceSource } from "./trace_source.ts";
+
+export type { TraceDifference } from "./_trace_entries.ts";
+export type { TraceProblem } from "./_trace_problem.ts";
 
 /** What `diffTraces` answers; what `hookline diff --json` prints. */
 export interface TraceDiff {

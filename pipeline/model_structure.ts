@@ -21,7 +21,13 @@ import { inlineFunctions } from "../graph/inline_functions.ts";
 import { ModelGraph } from "../graph/model_graph.ts";
 import { moduleTree } from "../graph/module_tree.ts";
 import { randomFunctions } from "../graph/random_functions.ts";
-import { externalReferenceOf, readSkeleton, type Skeleton } from "../graph/skeleton.ts";
+import {
+  type DecodedSkeleton,
+  decodedSkeleton,
+  externalReferenceOf,
+  readSkeleton,
+  type Skeleton,
+} from "../graph/skeleton.ts";
 import { encodeProbe, encodeTapped } from "../graph/sub_model.ts";
 import type { ModuleBoundary } from "../graph/user_boundaries.ts";
 import { walkTensors } from "../graph/walk_tensors.ts";
@@ -45,7 +51,7 @@ export interface StructureOptions {
 
 /** A model before anything is opened. */
 export class ModelStructure {
-  readonly skeleton: Skeleton;
+  readonly skeleton: DecodedSkeleton;
   /** The skeleton's model, module functions inlined. */
   readonly proto: ModelProto;
   readonly graph: ModelGraph;
@@ -65,7 +71,7 @@ export class ModelStructure {
    * @throws {HooklineError} any MODEL_ code.
    */
   constructor(source: ModelSource, options: StructureOptions = {}) {
-    this.skeleton = isSkeleton(source) ? source : readSkeleton(source, options);
+    this.skeleton = isSkeleton(source) ? decodedSkeleton(source) : readSkeleton(source, options);
     const { model, frames } = inlineFunctions(this.skeleton.model);
     this.proto = model;
     this.#frames = frames;
@@ -136,7 +142,7 @@ function isSkeleton(source: ModelSource): source is Skeleton {
  * by where they really lie, when that is beside the real model file. Returns whether the model has such
  * files; the inlined model shares the entries that are changed here.
  */
-function relinkWeights(skeleton: Skeleton): boolean {
+function relinkWeights(skeleton: DecodedSkeleton): boolean {
   const { origin, model } = skeleton;
   if (origin.kind === "bytes" || origin.path === origin.realPath) return false;
   const givenFolder = dirname(origin.path);
@@ -163,7 +169,7 @@ function relinkWeights(skeleton: Skeleton): boolean {
 }
 
 /** Looks at the whole file's references: ONNX Runtime may be given the file, not what was inlined. */
-function guardWeights(skeleton: Skeleton): string | null {
+function guardWeights(skeleton: DecodedSkeleton): string | null {
   const references: WeightReference[] = [];
   for (const tensor of walkTensors(skeleton.model)) {
     const reference = externalReferenceOf(tensor);

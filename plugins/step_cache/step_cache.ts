@@ -10,7 +10,7 @@ import {
   ModelHook,
   type OriginalForward,
   type Plugin,
-  StateManager,
+  type StateManager,
   type Tensor,
   type TensorMap,
 } from "../../mod.ts";

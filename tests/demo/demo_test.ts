@@ -15,7 +15,10 @@ Deno.test("demo shows equal bits with and without hooks, and a changed output wh
   assert.match(text, /silero_vad_16k_op15\.onnx, unmodified: 23 modules/);
   assert.match(text, /whole: no hooks, the file runs untouched in one session/);
   assert.match(text, /tapped: one session with \d+ further outputs/);
-  assert.match(text, /split: 2 segments\n\s+scale edits the outputs of model\.encoder: cut after it/);
+  assert.match(
+    text,
+    /split: 2 segments\n\s+scale edits the outputs of model\.encoder: cut after it/,
+  );
   assert.match(text, /bits that differ from the run without hooks: 0\n/);
   assert.match(text, /bits that differ from the first run: 0\n/);
   assert.match(text, /sessions left open: 0/);

@@ -2,8 +2,8 @@
 // what the files say of themselves. It changes no number.
 
 import { type HeaderDifference, headerNotes } from "./trace_headers.ts";
-import type { TraceFindings } from "./trace_problem.ts";
-import type { TensorEntry } from "./trace_entries.ts";
+import type { TraceFindings } from "./_trace_problem.ts";
+import type { TensorEntry } from "./_trace_entries.ts";
 import { ASSUMED_ELEMENTS } from "./trace_statistics.ts";
 
 /** The notes, the headers' first. */

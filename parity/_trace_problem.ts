@@ -5,8 +5,8 @@ import type { ErrorCode } from "../errors/codes.ts";
 import { type ErrorDetail, HooklineError } from "../errors/hookline_error.ts";
 import { nearestNames } from "../errors/nearest_names.ts";
 import type { TraceAligner } from "./trace_alignment.ts";
-import type { TensorEntry } from "./trace_entries.ts";
-import type { TraceComparison } from "./trace_comparison.ts";
+import type { TensorEntry } from "./_trace_entries.ts";
+import type { TraceComparison } from "./_trace_comparison.ts";
 import type { NameTable } from "./trace_names.ts";
 import type { TraceSource } from "./trace_source.ts";
 

@@ -1,7 +1,7 @@
 // What pairs of records differ in, gathered pair by pair in bounded memory: counts, the first difference in
 // the reference's order, the worst ones, and the worst one of each tensor. It pairs nothing itself.
 
-import type { TraceDifference, WaitingRecord } from "./trace_entries.ts";
+import type { TraceDifference, WaitingRecord } from "./_trace_entries.ts";
 import type { TraceSource } from "./trace_source.ts";
 import { planStatistics, StatisticComparer } from "./trace_statistics.ts";
 import type { ToleranceOptions } from "./trace_tolerance.ts";
