@@ -162,8 +162,9 @@ export class TraceSource implements AsyncDisposable {
 
 function isRecord(value: TraceRecord | null): value is TraceRecord {
   if (value === null || typeof value !== "object") return false;
-  const { step, call } = value;
-  return typeof value.module === "string" && typeof value.tensor === "string" &&
+  const { step, call, type } = value;
+  return type !== "note" && type !== "header" && typeof value.module === "string" &&
+    typeof value.tensor === "string" &&
     (typeof step === "number" || step === null || step === undefined) &&
     (typeof call === "number" || call === undefined);
 }
