@@ -24,6 +24,7 @@ export const BENCHES: readonly Bench[] = [
   inspectBench,
   traceBench,
   captureBench,
+  traceDiffBench,
 ];
 
 interface Call {

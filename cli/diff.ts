@@ -89,6 +89,7 @@ function diffText(diff: TraceDiff, { console: { outStyle: style } }: Invocation)
       `  ${differenceText(first)}`,
       `  lines     ${first.referenceLine} of the reference, ${first.candidateLine} of the candidate`,
     ]),
+    ...worstLines(diff),
     `  modules   ${candidate.alignedModules} of the candidate's ${candidate.modules} aligned, the ` +
     `reference has ${reference.modules}`,
     `  records   ${diff.aligned} aligned, ${diff.diverged} diverged`,
@@ -108,6 +109,12 @@ function diffText(diff: TraceDiff, { console: { outStyle: style } }: Invocation)
     ...diff.notes.map((note) => `  ${style.yellow("note")}      ${note}`),
     ...tableLines(diff, style),
   ].join("\n");
+}
+
+/** The worst difference, where it is not the first one. */
+function worstLines({ first, worst: [worst] }: TraceDiff): string[] {
+  if (worst === undefined || worst === first) return [];
+  return [`  worst     ${worst.module} ${placeText(worst)}: ${differenceText(worst)}`];
 }
 
 function placeText({ tensor, step, call }: TraceDifference): string {

@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   MODEL_EXTERNAL_OUTSIDE: "a weight file lies outside the model's folder",
   MODEL_EXTERNAL_RANGE: "a weight's offset or length lies outside its file",
   MODEL_UNSUPPORTED: "the model uses a construct that cannot be cut or tapped",
+  MODEL_CHANGED: "a file of the model changed on disk after the model was opened",
   MODEL_CLOSED: "the model was closed before this call",
   MODULE_UNKNOWN: "no module has this path",
   MODULE_NOT_CUTTABLE: "the module cannot run alone, so it can be observed but not changed",

@@ -26,7 +26,7 @@ function editDistance(left: string, right: string, limit: number): number {
 
 /**
  * The names nearest to `wanted` by edit distance, best first; a name that contains `wanted` counts as
- * near. At most `count` names; empty when nothing is near.
+ * near. At most `count` names, never the empty one; empty when nothing is near.
  */
 export function nearestNames(
   wanted: string,
@@ -37,7 +37,7 @@ export function nearestNames(
   const limit = Math.max(2, Math.floor(key.length / 2));
   const scored: { name: string; distance: number }[] = [];
   for (const name of names) {
-    if (name.length > 400) continue;
+    if (name === "" || name.length > 400) continue; // the model itself has no name to offer
     const contains = key.length > 0 && name.includes(key);
     const distance = contains ? 1 : editDistance(key, name, limit);
     if (distance <= limit) scored.push({ name, distance });

@@ -5,6 +5,7 @@
 // Invariant: a pattern that finds nothing is an error, never an empty answer, unless the caller says
 // otherwise.
 
+import { causeText } from "../errors/cause_text.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { nearestNames } from "../errors/nearest_names.ts";
 import type { GraphModule, ModuleTree } from "./graph_module.ts";
@@ -246,7 +247,7 @@ function findByTest(
 ): ReadonlySet<GraphModule> {
   const found = new Set<GraphModule>();
   for (const module of tree.modules) {
-    const answer: unknown = test(module);
+    const answer = answerOf(test, module);
     if (typeof answer !== "boolean") {
       throw new HooklineError("SELECTOR_SYNTAX", {
         message: `cannot use ${
@@ -260,6 +261,21 @@ function findByTest(
   }
   if (found.size === 0 && !allowEmpty) throw matchEmpty(tree, describe(test), "");
   return found;
+}
+
+function answerOf(test: (module: GraphModule) => boolean, module: GraphModule): unknown {
+  try {
+    return test(module);
+  } catch (cause) {
+    throw new HooklineError("SELECTOR_SYNTAX", {
+      message: `cannot use ${describe(test)} as a selector: it threw for module "${module.path}": ${
+        causeText(cause)
+      }`,
+      fix: "mend the function; the error that it threw is this error's cause",
+      details: { module: module.path },
+      cause,
+    });
+  }
 }
 
 function findText(

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type ModelProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { fileFingerprint } from "./file_fingerprint.ts";
 import { fileSource, memorySource } from "./byte_source.ts";
 import { GRAPH_DEPTH_MAX, SELF_LOCATION, skimModel, tooDeepError } from "./skim.ts";
 import { walkTensors } from "./walk_tensors.ts";
@@ -17,7 +18,13 @@ import { checkWireTypes } from "./wire_schema.ts";
 
 /** Where a model came from. `path` is absolute and as given, `realPath` follows symbolic links. */
 export type SkeletonOrigin =
-  | { readonly kind: "file"; readonly path: string; readonly realPath: string }
+  | {
+    readonly kind: "file";
+    readonly path: string;
+    readonly realPath: string;
+    /** What the file looked like when it was read. */
+    readonly fingerprint: string;
+  }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array };
 
 /** A model's structure without its weights. */
@@ -85,8 +92,9 @@ export function readSkeleton(
   }
   const path = resolve(model instanceof URL ? fileURLToPath(model) : model);
   using source = fileSource(path);
+  const realPath = realpathSync(path);
+  const origin = { kind: "file" as const, path, realPath, fingerprint: fileFingerprint(realPath) };
   const skim = skimModel(source);
-  const origin = { kind: "file" as const, path, realPath: realpathSync(path) };
   const decoded = decode(skim.bytes, path);
   resolveSelfReferences(decoded, origin);
   return Object.freeze({

@@ -2,6 +2,7 @@
 // and the errors of unwinding become one. It runs nothing. Invariant: nothing is swallowed, and the
 // error that came first stays the first.
 
+import { causeText } from "../errors/cause_text.ts";
 import { type ErrorDetail, HooklineError } from "../errors/hookline_error.ts";
 import type { RegisteredHook } from "./admission.ts";
 import type { ForwardCall, HookPhase, ModuleFacts } from "./model_hook.ts";
@@ -24,10 +25,6 @@ export function callDetails(
   };
 }
 
-function causeText(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
 function owner(hook: RegisteredHook): string {
   return hook.plugin === null || hook.plugin === hook.name
     ? `hook "${hook.name}"`
@@ -43,19 +40,26 @@ export function thrownInCall(
   return new HooklineError("HOOK_THROWN", {
     message: `${owner(hook)} threw in ${phase} of "${call.module.path}" (run ${call.runId}, call ` +
       `${call.callIndex}): ${causeText(cause)}`,
-    // An error of ours says itself what to do: a full disk is not mended in the hook.
-    fix: cause instanceof HooklineError
-      ? cause.fix
-      : "mend the hook; the error that it threw is this error's cause",
+    fix: causeFix(cause),
     details: callDetails(hook, phase, call),
     cause,
   });
 }
 
-/** HOOK_THROWN for a hook that threw outside any call, in `resetState` or `onDetach`. */
+/** An error of ours says itself what to do: a full disk is not mended in the hook. */
+function causeFix(cause: unknown): string {
+  try {
+    if (cause instanceof HooklineError) return cause.fix;
+  } catch {
+    // A thrown proxy may refuse to be looked at.
+  }
+  return "mend the hook; the error that it threw is this error's cause";
+}
+
+/** HOOK_THROWN for a hook that threw outside any call, in `resetState`, `onDetach` or `takesPart`. */
 export function thrownOutsideCall(
   hook: RegisteredHook,
-  phase: HookPhase,
+  phase: HookPhase | "takesPart",
   { module, cause }: { readonly module: ModuleFacts; readonly cause: unknown },
 ): HooklineError {
   return new HooklineError("HOOK_THROWN", {

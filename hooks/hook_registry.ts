@@ -10,7 +10,13 @@ import { oneError, thrownOutsideCall } from "./hook_fault.ts";
 import { HookHandle, HookLease } from "./hook_handle.ts";
 import type { ModelHook, ModuleFacts } from "./model_hook.ts";
 import { type HookOrder, hookOrder } from "./order.ts";
-import { attachHook, refuseConflict, requireComplete, unknownHook } from "./registration.ts";
+import {
+  attachHook,
+  refuseConflict,
+  requireComplete,
+  takesPartNow,
+  unknownHook,
+} from "./registration.ts";
 import { Removal, RemovalQueue } from "./removal.ts";
 
 /** What an owner adds to a registry. */
@@ -44,6 +50,7 @@ export interface RegistryOptions {
 export class HookRegistry {
   // Weak, so that registries live exactly as long as the model that owns them.
   static readonly #byOwner = new WeakMap<object, Map<string, HookRegistry>>();
+  static readonly #claims = new WeakMap<object, (path: string) => HookRegistry>();
 
   /** The module. */
   readonly module: ModuleFacts;
@@ -66,7 +73,18 @@ export class HookRegistry {
     this.#order = hookOrder([], module.path);
   }
 
-  /** The owner's registry for this module's path, made empty when there is none. */
+  /**
+   * Makes `resolve` the only way in which registries of `owner` come into being: a registry that the
+   * owner does not know would hold hooks that never run.
+   */
+  static claim(owner: object, resolve: (path: string) => HookRegistry): void {
+    HookRegistry.#claims.set(owner, resolve);
+  }
+
+  /**
+   * The owner's registry for this module's path, made empty when there is none. A model makes its own:
+   * for it this is the same as `model.registry(path)`, with the same errors.
+   */
   static getOrCreate(
     owner: object,
     module: ModuleFacts,
@@ -74,6 +92,14 @@ export class HookRegistry {
   ): HookRegistry {
     const existing = HookRegistry.find(owner, module.path);
     if (existing !== undefined) return existing;
+    const resolve = HookRegistry.#claims.get(owner);
+    return resolve === undefined
+      ? HookRegistry.create(owner, module, options)
+      : resolve(module.path);
+  }
+
+  /** A new registry of an owner that has none for this path. Owners call it; others `getOrCreate`. */
+  static create(owner: object, module: ModuleFacts, options: RegistryOptions = {}): HookRegistry {
     const registry = new HookRegistry(module, options);
     const paths = HookRegistry.#byOwner.get(owner) ?? new Map();
     HookRegistry.#byOwner.set(owner, paths.set(module.path, registry));
@@ -234,7 +260,9 @@ export class HookRegistry {
    */
   get participation(): string {
     if (!this.#hasConditional) return "";
-    const names = this.#sorted().filter((hook) => hook.takesPart?.() === true);
+    const names = this.#sorted().filter((hook) =>
+      hook.takesPart !== null && takesPartNow(hook, this.module)
+    );
     return `${this.module.path}:${names.map((hook) => hook.name).join(",")};`;
   }
 
@@ -279,7 +307,7 @@ export class HookRegistry {
     if (key === "") return this.#order;
     const known = this.#partOrders.get(key);
     if (known !== undefined) return known;
-    const hooks = this.#sorted().filter(({ takesPart }) => takesPart === null || takesPart());
+    const hooks = this.#sorted().filter((hook) => takesPartNow(hook, this.module));
     const order = hookOrder(hooks, this.module.path);
     this.#partOrders.set(key, order);
     return order;

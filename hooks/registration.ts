@@ -3,10 +3,12 @@
 // Invariant: onAttach runs last, after every check has passed, so a refused hook was never told that
 // it had been attached.
 
+import { causeText } from "../errors/cause_text.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { nearestNames } from "../errors/nearest_names.ts";
 import type { RegisteredHook } from "./admission.ts";
 import { isThenable } from "./call_stack.ts";
+import { thrownOutsideCall } from "./hook_fault.ts";
 import type { ModuleFacts } from "./model_hook.ts";
 import type { HookOrder } from "./order.ts";
 
@@ -77,11 +79,37 @@ export function attachHook(added: RegisteredHook, module: ModuleFacts): void {
   }
   throw new HooklineError("HOOK_ATTACH", {
     message: `cannot register hook "${added.name}" on "${module.path}": its onAttach failed: ${
-      cause instanceof Error ? cause.message : String(cause)
+      causeText(cause)
     }`,
     fix: "mend onAttach; work that must be awaited belongs into the first preForward",
     details: { module: module.path, plugin: added.plugin, hook: added.name },
     cause,
+  });
+}
+
+/**
+ * Whether a hook takes part in a run that starts now; without `takesPart` it always does.
+ *
+ * @throws {HooklineError} HOOK_THROWN when `takesPart` threw; HOOK_ACCESS when it answered with anything
+ * but true or false: a promise would be taken for one of the two without having been awaited.
+ */
+export function takesPartNow(hook: RegisteredHook, module: ModuleFacts): boolean {
+  if (hook.takesPart === null) return true;
+  let answer: unknown;
+  try {
+    answer = hook.takesPart();
+    if (typeof answer === "boolean") return answer;
+    // Refused below; its rejection must not end the process.
+    if (isThenable(answer)) answer.then(undefined, () => {});
+  } catch (cause) {
+    throw thrownOutsideCall(hook, "takesPart", { module, cause });
+  }
+  throw new HooklineError("HOOK_ACCESS", {
+    message: `cannot run "${module.path}": takesPart of hook "${hook.name}" returned ${
+      isThenable(answer) ? "a promise" : answer === null ? "null" : `a value of type ${typeof answer}`
+    }, wanted is true or false`,
+    fix: "decide before the run and return the decision from takesPart; it cannot be async",
+    details: { module: module.path, plugin: hook.plugin, hook: hook.name },
   });
 }
 

@@ -2,6 +2,7 @@
 // dtype, rank and (unless declared) shape; it runs no hook. Invariant: a refused result has changed
 // nothing, because a new map is made only after every tensor of it has passed.
 
+import { causeText } from "../errors/cause_text.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { emptyTensorMap, type Tensor, tensorFault, type TensorMap } from "../tensor/tensor.ts";
@@ -49,10 +50,11 @@ function siteNames(site: ResultSite): readonly string[] {
 function fail(
   code: "HOOK_RESULT" | "HOOK_SHAPE" | "HOOK_ACCESS",
   site: ResultSite,
-  { fault, fix, tensor }: {
+  { fault, fix, tensor, cause }: {
     readonly fault: string;
     readonly fix: string;
     readonly tensor?: string;
+    readonly cause?: unknown;
   },
 ): HooklineError {
   return new HooklineError(code, {
@@ -63,7 +65,21 @@ function fail(
       ...callDetails(site.hook, site.phase, site.call),
       ...(tensor === undefined ? {} : { tensor }),
     },
+    cause,
   });
+}
+
+/** Reads what a hook returned: a getter or a proxy in it may throw, which is the hook's fault. */
+function reading<T>(site: ResultSite, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw fail("HOOK_RESULT", site, {
+      fault: `reading it threw: ${causeText(cause)}`,
+      fix: "return a plain object of tensors, without getters or proxies that throw",
+      cause,
+    });
+  }
 }
 
 function shapeText(shape: readonly (number | null)[]): string {
@@ -72,7 +88,7 @@ function shapeText(shape: readonly (number | null)[]): string {
 
 /** The one place that decides whether a tensor may take another one's place. */
 function checkTensor(site: ResultSite, name: string, value: Tensor): void {
-  const fault = tensorFault(value);
+  const fault = reading(site, () => tensorFault(value));
   if (fault !== null) {
     throw fail("HOOK_RESULT", site, {
       fault: `"${name}" ${fault}`,
@@ -100,14 +116,14 @@ function checkTensor(site: ResultSite, name: string, value: Tensor): void {
   });
 }
 
-/** The names of a returned map after checking every entry. */
-function checkMap(site: ResultSite, result: unknown): readonly string[] {
+/** The entries of a returned map, each read once, after checking every one of them. */
+function checkMap(site: ResultSite, result: unknown): TensorMap {
   const known = siteNames(site);
   const isMap = typeof result === "object" && result !== null &&
     !Array.isArray(result) && !(result instanceof Map);
   // A bare tensor is the likeliest mistake: say what to do instead of "unknown name dtype".
-  const bare = isMap && "dtype" in result && "data" in result &&
-    !known.includes("dtype");
+  const bare = isMap && !known.includes("dtype") &&
+    reading(site, () => "dtype" in result && "data" in result);
   if (!isMap || bare) {
     const found = bare
       ? "it is a bare tensor"
@@ -125,7 +141,8 @@ function checkMap(site: ResultSite, result: unknown): readonly string[] {
       fix: `return { ${JSON.stringify(known[0] ?? "name")}: tensor }, or nothing to change nothing`,
     });
   }
-  const names = Object.keys(result);
+  const entries = reading(site, () => Object.assign(emptyTensorMap(), result));
+  const names = Object.keys(entries);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) {
     throw fail("HOOK_RESULT", site, {
@@ -134,9 +151,9 @@ function checkMap(site: ResultSite, result: unknown): readonly string[] {
     });
   }
   for (const name of names) {
-    checkTensor(site, name, (result as TensorMap)[name] as Tensor);
+    checkTensor(site, name, entries[name] as Tensor);
   }
-  return names;
+  return entries;
 }
 
 /**
@@ -161,12 +178,8 @@ export function mergeResult(
     });
   }
   if (result === current) return current;
-  const names = checkMap(site, result);
-  const merged = Object.assign(emptyTensorMap(), current);
-  for (const name of names) {
-    merged[name] = (result as TensorMap)[name] as Tensor;
-  }
-  return Object.freeze(merged);
+  const entries = checkMap(site, result);
+  return Object.freeze(Object.assign(emptyTensorMap(), current, entries));
 }
 
 /**
@@ -177,13 +190,13 @@ export function mergeResult(
  * @throws {HooklineError} HOOK_SHAPE when a tensor does not have the dtype, rank or shape known for it.
  */
 export function completeResult(site: ResultSite, result: unknown): TensorMap {
-  const names = checkMap(site, result);
-  const missing = siteNames(site).filter((name) => !names.includes(name));
+  const entries = checkMap(site, result);
+  const missing = siteNames(site).filter((name) => !Object.hasOwn(entries, name));
   if (missing.length > 0) {
     throw fail("HOOK_RESULT", site, {
       fault: `it lacks ${missing.map((name) => `"${name}"`).join(", ")}`,
       fix: "return every output of the module from newForward",
     });
   }
-  return frozenMap(result as TensorMap);
+  return Object.freeze(entries);
 }

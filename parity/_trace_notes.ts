@@ -15,7 +15,8 @@ export function traceNotes(
   const { left, right, comparison, names, window } = init;
   const { comparer, first, firstLine } = comparison;
   const notes = headerNotes(headers);
-  if (first !== null && first.referenceLine === firstLine) {
+  const isEverywhere = comparison.diverged > comparison.compared / 2;
+  if (isEverywhere && first?.referenceLine === firstLine) {
     notes.push(
       "the very first pair of records differs: were both traced on the same inputs, with the same weights?",
     );

@@ -24,6 +24,8 @@ export interface TraceDiffOptions extends ToleranceOptions {
 
 /** How far apart two records that belong together may stand, in records of one file. */
 export const REORDER_WINDOW = 16_384;
+/** How many records of each file are looked at for prefixes before any is compared. */
+const LOOK_AHEAD = 4_096;
 
 /**
  * Compares two traces of activations, record by record, in bounded memory.
@@ -52,7 +54,10 @@ export async function diffTraces(
   const rules = parseNameRules(options.map ?? []);
   await using left = await TraceSource.open(reference);
   await using right = await TraceSource.open(candidate);
-  const [leftAhead, rightAhead] = [await left.lookAhead(window), await right.lookAhead(window)];
+  const [leftAhead, rightAhead] = [
+    await left.lookAhead(LOOK_AHEAD),
+    await right.lookAhead(LOOK_AHEAD),
+  ];
   const names = new NameTable(rules, leftAhead.modules);
   if (options.guessPrefixes ?? true) names.guess(rightAhead.modules);
   const isNumbered = leftAhead.isNumbered && rightAhead.isNumbered;

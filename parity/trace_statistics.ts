@@ -36,7 +36,12 @@ export interface TraceRecord {
 export interface StatisticPlan {
   /** In the order in which they are compared. */
   readonly common: readonly string[];
-  /** How each is compared. */
+  /** Whether shape and dtype are among them. */
+  readonly hasShape: boolean;
+  readonly hasDtype: boolean;
+  /** Those that are numbers. */
+  readonly numbers: readonly string[];
+  /** How each of these is compared. */
   readonly rules: readonly Rule[];
   /** Those of the reference alone. */
   readonly onlyReference: readonly string[];
@@ -60,7 +65,7 @@ export interface Finding {
   readonly ratio: number;
 }
 
-type Rule = "shape" | "dtype" | "exact" | "sum" | "l2" | "abs_mean" | "scale" | "own";
+type Rule = "exact" | "sum" | "l2" | "abs_mean" | "scale" | "own";
 
 /** Keys of a record that say what it is of, and not what its tensor holds. */
 const IDENTITY: readonly string[] = ["module", "tensor", "step", "call", "seq", "context", "run"];
@@ -70,8 +75,6 @@ export const ASSUMED_ELEMENTS = 65_536;
 
 function ruleOf(name: string): Rule {
   switch (name) {
-    case "shape":
-    case "dtype":
     case "sum":
     case "l2":
     case "abs_mean":
@@ -98,13 +101,13 @@ export function planStatistics(reference: TraceRecord, candidate: TraceRecord): 
   const [ours, theirs] = [statisticsOf(reference), statisticsOf(candidate)];
   const first = ["shape", "dtype"];
   const shared = ours.filter((name) => theirs.includes(name));
-  const common = [
-    ...first.filter((name) => shared.includes(name)),
-    ...shared.filter((name) => !first.includes(name)),
-  ];
+  const numbers = shared.filter((name) => !first.includes(name));
   return {
-    common,
-    rules: common.map(ruleOf),
+    common: [...first.filter((name) => shared.includes(name)), ...numbers],
+    hasShape: shared.includes("shape"),
+    hasDtype: shared.includes("dtype"),
+    numbers,
+    rules: numbers.map(ruleOf),
     onlyReference: ours.filter((name) => !shared.includes(name)),
     onlyCandidate: theirs.filter((name) => !shared.includes(name)),
   };
@@ -159,58 +162,67 @@ export class StatisticComparer {
    * nothing in common. {@linkcode finding} tells more about it until the next call.
    */
   compare(reference: TraceRecord, candidate: TraceRecord, plan: StatisticPlan): number {
-    const { common, rules } = plan;
+    const { numbers, rules } = plan;
     this.#ratio = -1;
-    this.#name = "";
-    const dtype = reference.dtype;
-    let tolerance = dtype === this.#lastDtype ? this.#lastTolerance : this.#toleranceOf(dtype);
+    if (plan.hasShape && !this.#sameShape(reference, candidate)) return Infinity;
+    const tolerance = this.#agreedTolerance(reference, candidate, plan.hasDtype);
+    if (tolerance === null) return Infinity;
     const scale = scaleOf(reference);
-    for (let at = 0; at < common.length; at++) {
-      const name = common[at] as string;
-      const rule = rules[at] as Rule;
-      const found = valueOf(reference, name);
-      const other = valueOf(candidate, name);
-      if (rule === "shape") {
-        if (sameShape(found, other)) this.#note(name, 0, 0, 0);
-        else {
-          this.#note(name, null, 0, Infinity);
-          return Infinity; // nothing else means anything
-        }
-        continue;
-      }
-      if (rule === "dtype") {
-        if (found === other) this.#note(name, 0, 0, 0);
-        else {
-          const known = this.#compareDtypes(found, other);
-          if (known === null) {
-            this.#note(name, null, 0, Infinity);
-            return Infinity;
-          }
-          this.#note(name, 0, 0, 0);
-          if (known.rtol > tolerance.rtol) tolerance = known;
-        }
-        continue;
-      }
-      const left = typeof found === "number" ? found : fromJsonNumber(found);
-      const right = typeof other === "number" ? other : fromJsonNumber(other);
+    let compared = 0;
+    for (let at = 0; at < numbers.length; at++) {
+      const name = numbers[at] as string;
+      const left = numberOf(valueOf(reference, name));
+      const right = numberOf(valueOf(candidate, name));
       if (left === undefined || right === undefined) {
-        if (found !== undefined && other !== undefined && found !== other) this.#textCount++;
+        this.#passOver(reference[name], candidate[name]);
         continue;
       }
+      compared++;
       const error = Math.abs(left - right);
-      if (error === 0) {
-        this.#note(name, 0, 0, 0);
-        continue;
-      }
-      if (error !== error || error === Infinity) {
-        if (Object.is(left, right)) this.#note(name, 0, 0, 0);
-        else this.#note(name, NaN, 0, Infinity);
-        continue;
-      }
-      const limit = this.#limitOf(rule, tolerance, scale, reference, candidate, left, right);
-      this.#note(name, error, limit, error / limit);
+      if (error === 0 || Object.is(left, right)) {
+        if (this.#ratio < 0) this.#note(name, 0, 0, 0);
+      } else if (error < Infinity) {
+        const limit = this.#limitOf(
+          rules[at] as Rule,
+          tolerance,
+          scale,
+          reference,
+          candidate,
+          name,
+        );
+        const ratio = error / limit;
+        if (ratio > this.#ratio) this.#note(name, error, limit, ratio);
+      } else if (this.#ratio < Infinity) this.#note(name, NaN, 0, Infinity);
     }
+    this.#comparedCount += compared;
     return this.#ratio;
+  }
+
+  #sameShape({ shape: left }: TraceRecord, { shape: right }: TraceRecord): boolean {
+    this.#comparedCount++;
+    const isSame = sameShape(left, right);
+    if (isSame) this.#note("shape", 0, 0, 0);
+    else this.#note("shape", null, 0, Infinity); // nothing else means anything
+    return isSame;
+  }
+
+  /** The tolerance for both dtypes, the coarser one's; null when they are not comparable. */
+  #agreedTolerance(
+    { dtype: left }: TraceRecord,
+    { dtype: right }: TraceRecord,
+    hasDtype: boolean,
+  ): Tolerance | null {
+    const own = left === this.#lastDtype ? this.#lastTolerance : this.#toleranceOf(left);
+    if (!hasDtype) return own;
+    this.#comparedCount++;
+    const other = left === right ? own : this.#compareDtypes(left, right);
+    if (other === null) this.#note("dtype", null, 0, Infinity);
+    else if (this.#ratio < 0) this.#note("dtype", 0, 0, 0);
+    return other !== null && other.rtol > own.rtol ? other : other && own;
+  }
+
+  #passOver(found: unknown, other: unknown): void {
+    if (found !== undefined && other !== undefined && found !== other) this.#textCount++;
   }
 
   /** What the last {@linkcode compare} found. */
@@ -226,8 +238,6 @@ export class StatisticComparer {
   }
 
   #note(name: string, error: number | null, limit: number, ratio: number): void {
-    this.#comparedCount++;
-    if (ratio <= this.#ratio) return;
     this.#ratio = ratio;
     this.#name = name;
     this.#error = error;
@@ -240,23 +250,15 @@ export class StatisticComparer {
     scale: number,
     reference: TraceRecord,
     candidate: TraceRecord,
-    left: number,
-    right: number,
+    name: string,
   ): number {
-    switch (rule) {
-      case "scale":
-        if (scale > 0) return atol + rtol * scale;
-        break;
-      case "sum":
-        return this.#sumLimit(rtol, atol, reference, candidate, left, right);
-      case "l2":
-        return Math.sqrt(elementsOf(reference) ?? 1) * atol + rtol * Math.abs(left);
-      case "exact":
-        return 0;
-      default:
-        break;
-    }
-    return atol + rtol * Math.max(Math.abs(left), rule === "abs_mean" ? 0 : Math.abs(right));
+    if (rule === "scale" && scale > 0) return atol + rtol * scale;
+    if (rule === "exact") return 0;
+    if (rule === "sum") return this.#sumLimit(rtol, atol, reference, candidate);
+    const left = Math.abs(numberOf(reference[name]) ?? 0);
+    if (rule === "abs_mean") return atol + rtol * left;
+    if (rule === "l2") return Math.sqrt(elementsOf(reference) ?? 1) * atol + rtol * left;
+    return atol + rtol * Math.max(left, Math.abs(numberOf(candidate[name]) ?? 0));
   }
 
   /** A sum is off by as much as all of its elements may be. */
@@ -265,19 +267,18 @@ export class StatisticComparer {
     atol: number,
     reference: TraceRecord,
     candidate: TraceRecord,
-    left: number,
-    right: number,
   ): number {
     const known = elementsOf(reference) ?? elementsOf(candidate);
     if (known === undefined) this.#usedShapes = false;
     const elements = known ?? ASSUMED_ELEMENTS;
     const { abs_mean: absMean, l2 } = reference;
-    const total = typeof absMean === "number"
-      ? absMean * elements
-      : typeof l2 === "number"
-      ? l2 * Math.sqrt(elements)
-      : Math.max(Math.abs(left), Math.abs(right), scaleOf(reference) * elements);
-    return elements * atol + rtol * total;
+    if (typeof absMean === "number") return elements * (atol + rtol * absMean);
+    if (typeof l2 === "number") return elements * atol + rtol * l2 * Math.sqrt(elements);
+    const own = Math.max(
+      Math.abs(numberOf(reference.sum) ?? 0),
+      Math.abs(numberOf(candidate.sum) ?? 0),
+    );
+    return elements * atol + rtol * Math.max(own, scaleOf(reference) * elements);
   }
 
   #toleranceOf(dtype: unknown): Tolerance {
@@ -313,13 +314,13 @@ export class StatisticComparer {
   }
 }
 
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : fromJsonNumber(value);
+}
+
 /** A field by its name. Loads that name the field cost a tenth of those that do not. */
 function valueOf(record: TraceRecord, name: string): unknown {
   switch (name) {
-    case "shape":
-      return record.shape;
-    case "dtype":
-      return record.dtype;
     case "abs_mean":
       return record.abs_mean;
     case "sum":

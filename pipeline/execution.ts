@@ -173,16 +173,17 @@ export class Execution {
       throw internalError(`the plan names the unknown call ${callKey(step)}`);
     }
     if (module.order === null) return null;
-    const forward: ForwardCall = {
-      module: module.facts,
+    // Frozen, the names too: all hooks of the call read the one object.
+    const forward: ForwardCall = Object.freeze({
+      module: Object.freeze(module.facts),
       callIndex: step.callIndex,
-      inputNames: call.inputs,
-      outputNames: call.outputs,
+      inputNames: Object.freeze(call.inputs),
+      outputNames: Object.freeze(call.outputs),
       runId,
       step: stepIndex,
       context,
       signal,
-    };
+    });
     const types = step.kind === "module" ? compiled.outputTypes(step) : undefined;
     const dispatch = new ModuleDispatch(
       module.order,

@@ -94,6 +94,7 @@ export class Model {
       pool: this.#pool,
       types: new ValueTypes(structure, settings.engine),
     });
+    HookRegistry.claim(this, (path) => this.registry(path));
   }
 
   /** What to call the model in messages: its file name, or `"bytes"`. */
@@ -181,7 +182,7 @@ export class Model {
     const known = this.#registries.get(path);
     if (known !== undefined) return known;
     const module = this.#finder.get(path);
-    const registry = HookRegistry.getOrCreate(this, {
+    const registry = HookRegistry.create(this, {
       path: module.path,
       className: module.className,
       callCount: module.calls.length,
@@ -279,13 +280,14 @@ export class Model {
     try {
       const { compiled, leases } = held;
       // Wrong feeds open no session; the whole plan's only session checks by itself.
-      const isIdle = compiled.plan.kind === "whole" && options.outputs?.length === 0;
+      const wanted = this.#isAll(compiled.plan.outputs) ? undefined : compiled.plan.outputs;
+      const isIdle = compiled.plan.kind === "whole" && wanted?.length === 0;
       if (compiled.plan.kind !== "whole" || isIdle) this.#guard.check(feeds);
       if (isIdle) return emptyTensorMap(); // neither a hook nor an output wants anything
       const session = await held.open();
       options.signal?.throwIfAborted();
       if (session !== null) {
-        const outputs = await session.run(feeds, options.outputs);
+        const outputs = await session.run(feeds, wanted);
         options.signal?.throwIfAborted();
         return outputs;
       }
@@ -308,11 +310,16 @@ export class Model {
 
   /** Takes the plan and the hooks together, before anything is awaited: they belong to one version. */
   #begin(options: RunOptions): HeldRun {
-    if (options.plan !== undefined) this.#planner.requireCurrent(options.plan);
+    if (options.plan !== undefined) this.#planner.requireCurrent(options.plan, options.outputs);
     const compiled = options.plan === undefined
       ? this.#activate(options.outputs).compiled
       : this.#active.compile(options.plan);
     return this.#runs.begin(compiled, this.#registries);
+  }
+
+  #isAll(outputs: readonly string[]): boolean {
+    const all = this.#structure.graph.outputs;
+    return outputs.length === all.length && outputs.every((name, index) => name === all[index]);
   }
 
   #activate(outputs: readonly string[] | undefined): ReturnType<ActivePlan["activate"]> {

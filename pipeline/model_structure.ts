@@ -15,6 +15,7 @@ import {
   type ValueInfoProto,
 } from "onnx-buf";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { fileFingerprint } from "../graph/file_fingerprint.ts";
 import type { FunctionFrame } from "../graph/function_frame.ts";
 import type { ModuleTree } from "../graph/graph_module.ts";
 import { inlineFunctions } from "../graph/inline_functions.ts";
@@ -62,6 +63,7 @@ export class ModelStructure {
   readonly #frames: ReadonlyMap<NodeProto, readonly FunctionFrame[]>;
   readonly #boundaries: ModuleBoundaries | undefined;
   readonly #isLinked: boolean;
+  readonly #fingerprints: ReadonlyMap<string, string>;
   #tree: ModuleTree | undefined;
   #hash: string | undefined;
 
@@ -81,7 +83,9 @@ export class ModelStructure {
       randomOperators: randomFunctions(model),
     });
     this.#isLinked = relinkWeights(this.skeleton);
-    this.weightFolder = guardWeights(this.skeleton);
+    const { folder, fingerprints } = guardWeights(this.skeleton);
+    this.weightFolder = folder;
+    this.#fingerprints = fingerprints;
     this.inputs = this.graph.inputs.map((name) => specOf(name, this.graph.declaredType(name)));
     this.outputs = this.graph.outputs.map((name) => specOf(name, this.graph.declaredType(name)));
   }
@@ -100,6 +104,24 @@ export class ModelStructure {
     return this.#hash ??= createHash("sha256").update(
       toBinary(ModelProtoSchema, this.skeleton.model),
     ).digest("hex");
+  }
+
+  /**
+   * Makes sure that the model's files are those that were read; call it before a session is opened.
+   *
+   * @throws {HooklineError} MODEL_CHANGED when one was replaced, rewritten or removed.
+   */
+  requireUnchanged(): void {
+    for (const [path, fingerprint] of this.#fingerprints) {
+      if (fileFingerprint(path) === fingerprint) continue;
+      throw new HooklineError("MODEL_CHANGED", {
+        message:
+          `cannot go on with "${this.skeleton.label}": "${path}" changed on disk after the model was opened`,
+        fix:
+          "open the model again; replace model files by renaming a new one, never by writing into them",
+        details: { path },
+      });
+    }
   }
 
   /** What the whole plan opens: the very file or bytes that the user gave. */
@@ -168,14 +190,25 @@ function relinkWeights(skeleton: DecodedSkeleton): boolean {
   return isLinked;
 }
 
+/** What ONNX Runtime may open of a model. */
+interface GuardedFiles {
+  /** Absolute folder of the weights, or null when there are none outside the model's bytes. */
+  readonly folder: string | null;
+  /** Real paths with what the files looked like. */
+  readonly fingerprints: ReadonlyMap<string, string>;
+}
+
 /** Looks at the whole file's references: ONNX Runtime may be given the file, not what was inlined. */
-function guardWeights(skeleton: DecodedSkeleton): string | null {
+function guardWeights(skeleton: DecodedSkeleton): GuardedFiles {
+  const fingerprints = new Map<string, string>();
+  const { origin } = skeleton;
+  if (origin.kind === "file") fingerprints.set(origin.realPath, origin.fingerprint);
   const references: WeightReference[] = [];
   for (const tensor of walkTensors(skeleton.model)) {
     const reference = externalReferenceOf(tensor);
     if (reference !== null) references.push(reference);
   }
-  if (references.length === 0) return null;
+  if (references.length === 0) return { folder: null, fingerprints };
   if (skeleton.weightFolder === null) {
     const location = references[0]?.location ?? "";
     throw new HooklineError("MODEL_EXTERNAL_MISSING", {
@@ -185,7 +218,11 @@ function guardWeights(skeleton: DecodedSkeleton): string | null {
       details: { location },
     });
   }
-  return resolveWeightFiles(skeleton.weightFolder, references).folder;
+  const { folder, files } = resolveWeightFiles(skeleton.weightFolder, references);
+  for (const { path } of files) {
+    if (!fingerprints.has(path)) fingerprints.set(path, fileFingerprint(path));
+  }
+  return { folder, fingerprints };
 }
 
 function specOf(name: string, declared: ValueInfoProto | undefined): ValueSpec {

@@ -78,10 +78,19 @@ export class PlanMaker {
 
   /**
    * Refuses a plan that was made for other hooks: it would run them where it provides nothing for them.
+   * Refuses other outputs beside a plan, which has its own.
    *
    * @throws {HooklineError} OPTION_INVALID.
    */
-  requireCurrent(plan: Plan): void {
+  requireCurrent(plan: Plan, outputs: readonly string[] | undefined): void {
+    if (outputs !== undefined) {
+      throw new HooklineError("OPTION_INVALID", {
+        message:
+          "cannot run a plan with outputs beside it: a plan says itself which outputs it gives",
+        fix: "make the plan with them: model.plan({ outputs })",
+        details: { option: "outputs", planHash: plan.hash },
+      });
+    }
     const { orderKeys } = this.#hookDemands();
     if (plan.madeFor === planSubject(this.#structure.hash, orderKeys)) return;
     const { label } = this.#structure.skeleton;

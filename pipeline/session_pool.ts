@@ -85,11 +85,14 @@ export class SessionPool {
     const idle = [...this.#entries.values()].filter((entry) => entry.users === 0)
       .sort((left, right) => left.lastUsed - right.lastUsed);
     let idleByteLength = idle.reduce((sum, entry) => sum + entry.byteLength, 0);
+    const endings: Promise<void>[] = [];
     for (const entry of idle) {
       if (!this.#isClosed && idleByteLength <= this.#idleByteBudget) break;
       idleByteLength -= entry.byteLength;
-      await this.#end(entry);
+      endings.push(this.#end(entry));
     }
+    // Only now: what is idle may be leased again while a session closes.
+    await Promise.all(endings);
   }
 
   /** Takes a session off the list and closes it. */

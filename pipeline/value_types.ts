@@ -68,7 +68,8 @@ export class ValueTypes {
     await this.#probe(values.slice(middle));
   }
 
-  #open(values: readonly string[]): Promise<EngineSession> {
+  async #open(values: readonly string[]): Promise<EngineSession> {
+    this.#structure.requireUnchanged();
     const settings: SessionSettings = {
       provider: "cpu",
       optimization: "disabled",
@@ -76,7 +77,7 @@ export class ValueTypes {
       prepacking: false,
       label: "type probe",
     };
-    return this.#engine.open(this.#structure.probeSource(values), settings);
+    return await this.#engine.open(this.#structure.probeSource(values), settings);
   }
 
   #learn(session: EngineSession, values: readonly string[]): void {

@@ -29,6 +29,17 @@ Deno.test("V7 V8 F2 HookRegistry.getOrCreate() gives one registry per owner and 
   assert.deepEqual(HookRegistry.all({}), []);
 });
 
+Deno.test("HookRegistry.getOrCreate() asks an owner that claims its registries, and makes none behind its back", () => {
+  const owner = {};
+  HookRegistry.claim(
+    owner,
+    (path) => HookRegistry.create(owner, { ...MODULE, path, callCount: 3 }),
+  );
+  const made = HookRegistry.getOrCreate(owner, { ...MODULE, callCount: 1 });
+  assert.equal(made.module.callCount, 3);
+  assert.equal(HookRegistry.getOrCreate(owner, MODULE), made);
+});
+
 Deno.test("V1 register() runs onAttach once, with the module's facts", () => {
   const seen: unknown[] = [];
   const registry = new HookRegistry(MODULE);

@@ -1,7 +1,16 @@
 // What ONNX Runtime is given to open, and that no file is opened that lies where a model may not point.
 
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -13,10 +22,12 @@ import {
   TypeProtoSchema,
   ValueInfoProtoSchema,
 } from "onnx-buf";
+import { loadInputs } from "../../formats/tensor_inputs.ts";
 import { readSkeleton } from "../../graph/skeleton.ts";
 import { ModelStructure } from "../../pipeline/model_structure.ts";
 import { openModel } from "../../pipeline/open_model.ts";
 import { expectCode } from "../sessions/expect_code.ts";
+import { fixturePath } from "../support/fixture_path.ts";
 import {
   externalFloats,
   floats,
@@ -336,4 +347,22 @@ Deno.test("what a function draws is never constant", () => {
     })],
   }));
   assert.deepEqual(structure.graph.nodes.map((held) => held.isConstant), [false, true]);
+});
+
+Deno.test("a model whose file is replaced on disk is refused, not run on other weights", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hookline-"));
+  const path = join(folder, "model.onnx");
+  copyFileSync(fixturePath("torch", "bert", "model.onnx"), path);
+  try {
+    await using model = await openModel(path, { provider: "cpu" });
+    const feeds = await loadInputs({ dir: fixturePath("torch", "bert") }, model.inputs);
+    const before = await model.run(feeds);
+    copyFileSync(fixturePath("torch", "vit", "model.onnx"), `${path}.new`);
+    renameSync(`${path}.new`, path);
+    assert.deepEqual(await model.run(feeds), before, "an open session goes on with what it loaded");
+    const plan = model.plan({ split: "encoder.layer.*" });
+    await assert.rejects(model.run(feeds, { plan }), { code: "MODEL_CHANGED" });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

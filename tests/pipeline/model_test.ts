@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { HookRegistry } from "../../hooks/hook_registry.ts";
 import type { Model } from "../../pipeline/model.ts";
 import { openModel, type OpenOptions } from "../../pipeline/open_model.ts";
 import { segmentsOf } from "../../pipeline/plan.ts";
@@ -315,5 +316,55 @@ Deno.test("model.run() plans without hooks that do not take part, and goes back 
     assert.equal(spy.sessions.length, 2);
     assert.equal(spy.runs[2]?.session, plain?.session);
     assert.equal(spy.runs[2]?.fetches, plain?.fetches);
+  });
+});
+
+Deno.test("hooks cannot change the call that they share", async () => {
+  await withModel(async (model) => {
+    const failures: string[] = [];
+    model.registry("layers.1").register(hook({
+      name: "meddler",
+      postForward: (call) => {
+        const open = call as unknown as Record<string, unknown> & { outputNames: string[] };
+        for (const key of ["signal", "callIndex", "context", "module"]) {
+          try {
+            open[key] = "changed";
+          } catch {
+            failures.push(key);
+          }
+        }
+        assert.throws(() => open.outputNames.push("more"), TypeError);
+        assert.throws(() => (open["module"] as { path: string }).path = "other", TypeError);
+      },
+    }));
+    await model.run(chainFeeds(1));
+    assert.deepEqual(failures, ["signal", "callIndex", "context", "module"]);
+  });
+});
+
+Deno.test("model.run() takes a plan's own outputs, and refuses others beside it", async () => {
+  await withModel(async (model) => {
+    const outputs = Object.keys(await model.run(chainFeeds(1)));
+    const none = model.plan({ outputs: [] });
+    assert.deepEqual(Object.keys(await model.run(chainFeeds(1), { plan: none })), []);
+    const tapped = model.plan({ tap: "layers.1" });
+    assert.deepEqual(Object.keys(await model.run(chainFeeds(1), { plan: tapped })), outputs);
+    await expectCode("OPTION_INVALID", () => model.run(chainFeeds(1), { plan: tapped, outputs }));
+  });
+});
+
+Deno.test("HookRegistry.getOrCreate() on a model is model.registry(), with its errors", async () => {
+  await withModel(async (model) => {
+    const facts = { className: null, callCount: 1 };
+    const registry = HookRegistry.getOrCreate(model, { ...facts, path: "layers.1" });
+    assert.equal(model.registry("layers.1"), registry);
+    let runs = 0;
+    registry.register(hook({ name: "counts", postForward: () => void runs++ }));
+    await model.run(chainFeeds(1));
+    assert.equal(runs, 1);
+    await expectCode(
+      "MODULE_UNKNOWN",
+      () => HookRegistry.getOrCreate(model, { ...facts, path: "nowhere" }),
+    );
   });
 });

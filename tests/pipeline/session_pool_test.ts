@@ -114,3 +114,35 @@ Deno.test("SessionPool.close() throws what releasing failed with, after all were
   await assert.rejects(pool.close(), (error) => error === failure);
   assert.deepEqual(log.slice(2), ["released a", "released b"]);
 });
+
+Deno.test("SessionPool spares a session that is leased again while another one closes", async () => {
+  const { promise: closing, resolve: closed } = Promise.withResolvers<void>();
+  const log: string[] = [];
+  const pool = new SessionPool(15);
+  class Slow extends FakeSession {
+    override async release(): Promise<void> {
+      await closing;
+      await super.release();
+    }
+  }
+  const lease = (name: string, byteLength: number) =>
+    pool.lease(name, byteLength, () => {
+      log.push(`opened ${name}`);
+      return Promise.resolve(name === "a" ? new Slow(name, log) : new FakeSession(name, log));
+    });
+  await (await lease("a", 10)).release();
+  const c = await lease("c", 20);
+  const trim = c.release(); // both are over the budget now, and "a" takes its time to close
+  const again = await lease("c", 20);
+  closed();
+  await trim;
+  assert.equal(again.session.released, false, "the session in use was not closed");
+  await again.release();
+  await pool.close();
+  assert.equal(pool.size, 0);
+  assert.equal(
+    log.filter((line) => line === "released c").length,
+    log.filter((line) => line === "opened c").length,
+    "every session that was opened was closed, once",
+  );
+});

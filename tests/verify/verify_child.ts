@@ -1,18 +1,23 @@
 // Runs in a child process, because ONNX Runtime can end the process on a valid model: verifies the models
 // that it is given, one after the other, and says before each which one it begins.
 
-import { dirname, join } from "node:path";
-import { existsSync, readFileSync } from "node:fs";
-import { fromBinary } from "@bufbuild/protobuf";
-import { TensorProtoSchema } from "onnx-buf";
+import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { loadInputs } from "../../formats/tensor_inputs.ts";
 import { randomInputs } from "../../formats/random_inputs.ts";
-import { decodeTensorProto } from "../../graph/tensor_proto.ts";
 import { openModel } from "../../pipeline/open_model.ts";
 import { verifyModel } from "../../pipeline/verify.ts";
 import type { ValueSpec } from "../../sessions/engine.ts";
 import type { Tensor, TensorMap } from "../../tensor/tensor.ts";
+import {
+  bitDifference,
+  liveNodes,
+  type PlainFailure,
+  type PlainResult,
+  type PlainTensor,
+  tryPlain,
+} from "./plain_runtime.ts";
 import type { SuiteModel } from "./suite_models.ts";
 
 /** What a line of this program's output says. */
@@ -22,6 +27,7 @@ export type ChildLine =
 
 /** What became of one model. */
 export type ModelResult =
+  /** Tapped, or cut, or both, and held against the whole model. */
   | {
     readonly kind: "verified";
     readonly status: string;
@@ -30,49 +36,78 @@ export type ModelResult =
     readonly segments: number;
     readonly skipped: Readonly<Record<string, number>>;
   }
-  /** Plain ONNX Runtime does not load, run, or agree with the expected outputs. */
-  | { readonly kind: "plain fails"; readonly why: string }
-  /** Fewer than two nodes: nothing to tap or cut. */
+  /** More than one live node, but no tap and no cut: verify ran the whole model against itself. */
+  | { readonly kind: "nothing to compare"; readonly skipped: Readonly<Record<string, number>> }
+  /** Plain ONNX Runtime does not feed, load, run, or agree with the expected outputs. */
+  | {
+    readonly kind: "plain fails";
+    readonly why: PlainFailure;
+    readonly detail: string;
+    readonly isSingle: boolean;
+  }
+  /** One live node: nothing to tap or cut, but whole it gives the bits of plain ONNX Runtime. */
   | { readonly kind: "single node" }
+  /** Hookline fails, or gives other bits than plain ONNX Runtime. */
   | { readonly kind: "failed"; readonly why: string };
 
-const ATOL = 1e-4;
-const RTOL = 1e-3;
-
 async function verifyOne(suite: SuiteModel): Promise<ModelResult> {
-  let feeds: TensorMap;
-  try {
-    await using model = await openModel(suite.path, { provider: "cpu", optimization: "disabled" });
-    const nodes = model.modules[0]?.calls[0]?.nodes.length ?? 0;
-    if (suite.inputs === "backend" && nodes < 2) return { kind: "single node" };
-    feeds = await inputsOf(suite, model.inputs);
-    const outputs = await model.run(feeds);
-    if (suite.inputs === "backend") {
-      const wrong = wrongOutput(suite, model.outputs, outputs);
-      if (wrong !== null) return { kind: "plain fails", why: wrong };
+  let plain: PlainResult | null = null;
+  let isSingle = false;
+  if (suite.inputs === "backend") {
+    isSingle = liveNodes(suite.path) < 2;
+    plain = await tryPlain(suite.path);
+    if (!plain.passes) {
+      return { kind: "plain fails", why: plain.why, detail: plain.detail, isSingle };
     }
-  } catch (error) {
-    if (suite.inputs === "backend") return { kind: "plain fails", why: said(error) };
-    return { kind: "failed", why: said(error) };
   }
   try {
-    const document = await verifyModel(suite.path, {
-      feeds,
-      provider: "cpu",
-      optimization: "disabled",
-      rounds: 1,
-    });
-    return {
-      kind: "verified",
-      status: document.status,
-      bits: document.tapped.bitsDiffering + document.split.bitsDiffering,
-      taps: document.tapped.taps,
-      segments: document.split.segments,
-      skipped: { ...document.tapped.skippedBecause, ...document.split.skippedBecause },
-    };
+    let feeds: TensorMap;
+    {
+      await using model = await openModel(suite.path, {
+        provider: "cpu",
+        optimization: "disabled",
+        threads: 1,
+      });
+      feeds = plain === null ? await inputsOf(suite, model.inputs) : hooklineFeeds(plain.feeds);
+      const outputs = await model.run(feeds);
+      for (const [name, wanted] of Object.entries(plain?.outputs ?? {})) {
+        const found = outputs[name];
+        const difference = bitDifference(
+          found && { type: found.dtype, dims: found.shape, data: found.data },
+          wanted,
+        );
+        if (difference !== null) return { kind: "failed", why: `output ${name}: ${difference}` };
+      }
+    }
+    return isSingle ? { kind: "single node" } : await verifyWith(suite, feeds);
   } catch (error) {
     return { kind: "failed", why: said(error) };
   }
+}
+
+async function verifyWith(suite: SuiteModel, feeds: TensorMap): Promise<ModelResult> {
+  const { status, tapped, split } = await verifyModel(suite.path, {
+    feeds,
+    provider: "cpu",
+    optimization: "disabled",
+    rounds: 1,
+  });
+  const skipped = { ...tapped.skippedBecause, ...split.skippedBecause };
+  const bits = tapped.bitsDiffering + split.bitsDiffering;
+  const { taps } = tapped;
+  const { segments } = split;
+  return taps === 0 && segments < 2 && bits === 0
+    ? { kind: "nothing to compare", skipped }
+    : { kind: "verified", status, bits, taps, segments, skipped };
+}
+
+function hooklineFeeds(feeds: Readonly<Record<string, PlainTensor>>): TensorMap {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, { type, dims, data }]) => [
+      name,
+      { dtype: type as Tensor["dtype"], shape: dims, data: data as Tensor["data"] },
+    ]),
+  );
 }
 
 async function inputsOf(suite: SuiteModel, inputs: readonly ValueSpec[]): Promise<TensorMap> {
@@ -103,39 +138,8 @@ async function inputsOf(suite: SuiteModel, inputs: readonly ValueSpec[]): Promis
       return made;
     }
     case "backend":
-      return Object.fromEntries(
-        inputs.map((input, index) => [input.name, readProto(suite, `input_${index}.pb`)]),
-      );
+      throw new Error("a backend model brings its inputs along");
   }
-}
-
-function readProto(suite: SuiteModel, file: string): Tensor {
-  const bytes = readFileSync(join(dirname(suite.path), "test_data_set_0", file));
-  return decodeTensorProto(fromBinary(TensorProtoSchema, bytes));
-}
-
-function wrongOutput(
-  suite: SuiteModel,
-  specs: readonly ValueSpec[],
-  outputs: TensorMap,
-): string | null {
-  for (const [index, { name }] of specs.entries()) {
-    if (!existsSync(join(dirname(suite.path), "test_data_set_0", `output_${index}.pb`))) continue;
-    const expected = readProto(suite, `output_${index}.pb`);
-    const found = outputs[name];
-    if (found === undefined || found.data.length !== expected.data.length) {
-      return `output ${name} has another size`;
-    }
-    for (let at = 0; at < expected.data.length; at++) {
-      const [want, got] = [expected.data[at], found.data[at]];
-      if (Object.is(want, got) || want === got) continue;
-      if (
-        typeof want === "number" && Math.abs(want - Number(got)) <= ATOL + RTOL * Math.abs(want)
-      ) continue;
-      return `output ${name} differs from what is expected`;
-    }
-  }
-  return null;
 }
 
 function said(error: unknown): string {
