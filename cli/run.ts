@@ -2,6 +2,8 @@
 // their documents. It knows no plan but the cheapest.
 
 import { Command, type CommandUnknownOpts, type OptionValues } from "@commander-js/extra-typings";
+import { HooklineError } from "../errors/hookline_error.ts";
+import { encodeNpz } from "../formats/npz.ts";
 import { encodeSafetensors } from "../formats/safetensors.ts";
 import { tensorDigest } from "../formats/tensor_digest.ts";
 import { openModel } from "../pipeline/open_model.ts";
@@ -42,7 +44,7 @@ export function runCommand(invocation: Invocation): CommandUnknownOpts {
   const command = new Command("run")
     .description("Runs a model once and prints the shape and the SHA-256 of every output.")
     .argument("<model>", "the .onnx file")
-    .option("--out <file>", "keep the outputs in this .safetensors file");
+    .option("--out <file>", "keep the outputs in this .safetensors or .npz file");
   addModelOptions(addInputOptions(command));
   return command.action(async (path, { out }) => {
     const values = command.opts();
@@ -60,6 +62,7 @@ async function runOnce(
     readonly invocation: Invocation;
   },
 ): Promise<RunDocument> {
+  const encode = out === undefined ? null : encoderOf(out);
   await using model = await openModel(path, readModelOptions(values));
   const feeds = await chosenInputs(readInputChoice(values), model.inputs);
   invocation.progress("opening");
@@ -68,12 +71,23 @@ async function runOnce(
   const start = performance.now();
   const outputs = await model.run(feeds);
   const elapsedMs = performance.now() - start;
-  if (out !== undefined) writeOutput(out, encodeSafetensors(outputs));
+  if (out !== undefined && encode !== null) writeOutput(out, encode(outputs));
   return runDocument(outputs, {
     plan: model.plan().kind,
     engine: model.engine,
     provider: model.provider.name,
     elapsedMs,
+  });
+}
+
+/** The ending of the name says the format, as it does for captures. */
+function encoderOf(out: string): (outputs: TensorMap) => Uint8Array {
+  if (out.endsWith(".safetensors")) return encodeSafetensors;
+  if (out.endsWith(".npz")) return encodeNpz;
+  throw new HooklineError("OPTION_INVALID", {
+    message: `cannot keep outputs in "${out}": its ending names no format`,
+    fix: "end the name in .safetensors or .npz",
+    details: { option: "out", file: out },
   });
 }
 

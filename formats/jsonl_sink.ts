@@ -78,7 +78,7 @@ export class JsonlSink implements Disposable {
   #dropped = 0;
 
   /**
-   * Opens the file and makes the folders above it.
+   * Opens the file and makes the folders above it. Never prompts.
    *
    * @throws {HooklineError} FILE_WRITE when it cannot be opened, OPTION_INVALID for a bad option.
    */
@@ -89,6 +89,7 @@ export class JsonlSink implements Disposable {
     this.#fsync = fsync;
     this.#bufferBytes = bufferBytes;
     let handle: number | null = null;
+    if (!isGranted({ name: "write", path: this.path })) throw this.#notGranted();
     try {
       makeFolder(dirname(this.path));
       handle = openSync(this.path, "a");
@@ -173,6 +174,15 @@ export class JsonlSink implements Disposable {
   /** The same as `close()`. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Deno would ask on the terminal, in the middle of a run that somebody else started. */
+  #notGranted(): HooklineError {
+    return new HooklineError("FILE_WRITE", {
+      message: `cannot open "${this.path}": this process has no permission to write it`,
+      fix: `grant it: --allow-write=${this.path}`,
+      details: { path: this.path, lostLines: 0 },
+    });
   }
 
   #append(handle: number, bytes: Uint8Array): void {

@@ -27,7 +27,8 @@ export function declaredTensors(declared: readonly DeclaredInput[]): readonly De
   const other = declared.find((input) => input.dtype === null);
   if (other !== undefined) {
     throw new HooklineError("FEED_DTYPE", {
-      message: `cannot read input "${other.name}": the model declares a sequence, an optional or a map`,
+      message:
+        `cannot read input "${other.name}": the model declares a sequence, an optional or a map`,
       fix: "change the model so that its inputs are tensors",
       details: { input: other.name },
     });

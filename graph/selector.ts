@@ -249,6 +249,7 @@ function findByTest(
   for (const module of tree.modules) {
     const answer = answerOf(test, module);
     if (typeof answer !== "boolean") {
+      if (answer instanceof Promise) answer.catch(() => {}); // its failure must not end the process
       throw new HooklineError("SELECTOR_SYNTAX", {
         message: `cannot use ${
           describe(test)

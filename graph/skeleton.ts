@@ -5,13 +5,14 @@
 // bytes.
 
 import { realpathSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { basename, dirname } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type ModelProto, ModelProtoSchema, type TensorProto } from "onnx-buf";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { requireOptions } from "../errors/option_names.ts";
 import { fileFingerprint } from "./file_fingerprint.ts";
 import { fileSource, memorySource } from "./byte_source.ts";
+import { givenFolder, modelPath, notAModel } from "./model_source.ts";
 import { GRAPH_DEPTH_MAX, SELF_LOCATION, skimModel, tooDeepError } from "./skim.ts";
 import { walkTensors } from "./walk_tensors.ts";
 import { checkWireTypes } from "./wire_schema.ts";
@@ -65,11 +66,19 @@ export interface ReadSkeletonOptions {
   readonly weightFolder?: string;
 }
 
+/** What {@linkcode readSkeleton} made: nothing else is taken for a skeleton. */
+const MADE = new WeakSet<object>();
+
+function made(skeleton: DecodedSkeleton): DecodedSkeleton {
+  MADE.add(skeleton);
+  return Object.freeze(skeleton);
+}
+
 /**
  * Reads the skeleton of a model from a path, a `file:` URL, or bytes. Weights are not read.
  *
  * @throws {HooklineError} MODEL_NOT_FOUND, MODEL_READ_DENIED, MODEL_NOT_ONNX, MODEL_TRUNCATED,
- * MODEL_MALFORMED, MODEL_EMPTY, MODEL_TOO_DEEP or MODEL_TOO_LARGE.
+ * MODEL_MALFORMED, MODEL_EMPTY, MODEL_TOO_DEEP or MODEL_TOO_LARGE; OPTION_INVALID for what is no model.
  */
 export function readSkeleton(
   model: string | URL | Uint8Array,
@@ -80,24 +89,24 @@ export function readSkeleton(
     const skim = skimModel(source);
     const decoded = decode(skim.bytes, "bytes");
     resolveSelfReferences(decoded, { kind: "bytes", bytes: model });
-    return Object.freeze({
+    return made({
       label: "bytes",
       origin: { kind: "bytes" as const, bytes: model },
-      weightFolder: options.weightFolder === undefined ? null : resolve(options.weightFolder),
+      weightFolder: givenFolder(options.weightFolder),
       fileByteLength: model.byteLength,
       elidedByteLength: skim.elidedByteLength,
       structureByteLength: skim.bytes.byteLength,
       model: decoded,
     });
   }
-  const path = resolve(model instanceof URL ? fileURLToPath(model) : model);
+  const path = modelPath(model);
   using source = fileSource(path);
   const realPath = realpathSync(path);
   const origin = { kind: "file" as const, path, realPath, fingerprint: fileFingerprint(realPath) };
   const skim = skimModel(source);
   const decoded = decode(skim.bytes, path);
   resolveSelfReferences(decoded, origin);
-  return Object.freeze({
+  return made({
     label: basename(path),
     origin,
     weightFolder: dirname(origin.realPath),
@@ -113,7 +122,7 @@ export function readSkeleton(
  * nothing again. Weights are not read.
  *
  * @throws {HooklineError} MODEL_NOT_FOUND, MODEL_READ_DENIED, MODEL_NOT_ONNX, MODEL_TRUNCATED,
- * MODEL_MALFORMED, MODEL_EMPTY, MODEL_TOO_DEEP or MODEL_TOO_LARGE.
+ * MODEL_MALFORMED, MODEL_EMPTY, MODEL_TOO_DEEP or MODEL_TOO_LARGE; OPTION_INVALID for what is no model.
  *
  * @example
  * ```ts
@@ -127,6 +136,7 @@ export function openSkeleton(
   model: string | URL | Uint8Array,
   options: ReadSkeletonOptions = {},
 ): Skeleton {
+  requireOptions("open a skeleton", options, ["weightFolder"]);
   return readSkeleton(model, options);
 }
 
@@ -136,11 +146,8 @@ export function openSkeleton(
  * @throws {HooklineError} OPTION_INVALID for an object that {@linkcode openSkeleton} did not make.
  */
 export function decodedSkeleton(skeleton: Skeleton): DecodedSkeleton {
-  if ("model" in skeleton && typeof skeleton.model === "object") return skeleton as DecodedSkeleton;
-  throw new HooklineError("OPTION_INVALID", {
-    message: "cannot use this object as a model: it is no path, no bytes and no skeleton",
-    fix: "give a path, a file: URL, a Uint8Array, or what openSkeleton() returned",
-  });
+  if (MADE.has(skeleton)) return skeleton as DecodedSkeleton;
+  throw notAModel(skeleton);
 }
 
 // References into the model itself get the file's own name (ONNX Runtime opens it from the weight

@@ -27,6 +27,14 @@ export function nodesBetween(
   if (path === "" || path.split(".").some((part) => part === "" || /[\s/]/.test(part))) {
     throw boundaryError(path, "is no module path", "use dotted names such as `head.pool`");
   }
+  const { inputs, outputs } = (boundary as Partial<ModuleBoundary> | null) ?? {};
+  if (!Array.isArray(outputs) || !(inputs === undefined || Array.isArray(inputs))) {
+    throw boundaryError(
+      path,
+      "has no list of outputs, or inputs that are no list",
+      'write { inputs: ["a"], outputs: ["b"] } with names of values',
+    );
+  }
   const stops = new Set(boundary.inputs ?? []);
   for (const value of [...stops, ...boundary.outputs]) {
     if (graph.hasValue(value)) continue;

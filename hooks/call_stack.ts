@@ -42,15 +42,17 @@ export function runAsHook<V, R>(
 ): R | Promise<R> {
   const frame: Frame = { hook, parent: nearestActive(), active: true };
   let result: V | PromiseLike<V>;
+  let isPromised: boolean;
   try {
     result = frames.run(frame, method);
+    isPromised = isThenable(result); // a getter of what it returned may throw
   } catch (error) {
     frame.active = false;
     return onError(error);
   }
-  if (!isThenable(result)) {
+  if (!isPromised) {
     frame.active = false;
-    return onValue(result);
+    return onValue(result as V);
   }
   return Promise.resolve(result).then(
     (value) => {

@@ -106,7 +106,11 @@ export function takesPartNow(hook: RegisteredHook, module: ModuleFacts): boolean
   }
   throw new HooklineError("HOOK_ACCESS", {
     message: `cannot run "${module.path}": takesPart of hook "${hook.name}" returned ${
-      isThenable(answer) ? "a promise" : answer === null ? "null" : `a value of type ${typeof answer}`
+      isThenable(answer)
+        ? "a promise"
+        : answer === null
+        ? "null"
+        : `a value of type ${typeof answer}`
     }, wanted is true or false`,
     fix: "decide before the run and return the decision from takesPart; it cannot be async",
     details: { module: module.path, plugin: hook.plugin, hook: hook.name },

@@ -116,13 +116,19 @@ function checkTensor(site: ResultSite, name: string, value: Tensor): void {
   });
 }
 
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
 /** The entries of a returned map, each read once, after checking every one of them. */
 function checkMap(site: ResultSite, result: unknown): TensorMap {
   const known = siteNames(site);
-  const isMap = typeof result === "object" && result !== null &&
-    !Array.isArray(result) && !(result instanceof Map);
+  const isMap = reading(
+    site,
+    () => isObject(result) && !Array.isArray(result) && !(result instanceof Map),
+  );
   // A bare tensor is the likeliest mistake: say what to do instead of "unknown name dtype".
-  const bare = isMap && !known.includes("dtype") &&
+  const bare = isMap && isObject(result) && !known.includes("dtype") &&
     reading(site, () => "dtype" in result && "data" in result);
   if (!isMap || bare) {
     const found = bare

@@ -48,6 +48,7 @@ export class TraceAligner {
   readonly #candidate: AlignedFile;
   #tensorCount = 0;
 
+  /** Holds nothing yet. */
   constructor(options: AlignmentOptions) {
     this.#options = options;
     this.#isNumbered = options.isNumbered;

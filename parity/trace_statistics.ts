@@ -17,18 +17,31 @@ import {
 
 /** A line of a trace that is a record: what it is of, and statistics by name. */
 export interface TraceRecord {
+  /** The module's dotted path. */
   readonly module: string;
+  /** The tensor's label. */
   readonly tensor: string;
+  /** The step, or null. */
   readonly step?: number | null;
+  /** Which call of the module, where the file says so. */
   readonly call?: number;
+  /** Dimension sizes. */
   readonly shape?: unknown;
+  /** The element type, in the framework's spelling. */
   readonly dtype?: unknown;
+  /** Mean of the absolute values. */
   readonly abs_mean?: unknown;
+  /** Sum of the elements. */
   readonly sum?: unknown;
+  /** Smallest element. */
   readonly min?: unknown;
+  /** Largest element. */
   readonly max?: unknown;
+  /** Arithmetic mean. */
   readonly mean?: unknown;
+  /** Standard deviation. */
   readonly std?: unknown;
+  /** Any other statistic. */
   readonly [statistic: string]: unknown;
 }
 
@@ -36,8 +49,9 @@ export interface TraceRecord {
 export interface StatisticPlan {
   /** In the order in which they are compared. */
   readonly common: readonly string[];
-  /** Whether shape and dtype are among them. */
+  /** Whether the shape is among them. */
   readonly hasShape: boolean;
+  /** Whether the dtype is among them. */
   readonly hasDtype: boolean;
   /** Those that are numbers. */
   readonly numbers: readonly string[];

@@ -9,7 +9,7 @@ import type { GraphModule, ModuleTree } from "../graph/graph_module.ts";
 import type { ModuleSelector } from "../graph/selector.ts";
 import { currentContext, currentStep } from "../hooks/forward_context.ts";
 import { HookRegistry } from "../hooks/hook_registry.ts";
-import type { Engine, OptimizationLevel, ValueSpec } from "../sessions/engine.ts";
+import type { Engine, EngineSession, OptimizationLevel, ValueSpec } from "../sessions/engine.ts";
 import { FeedGuard } from "../sessions/feed_guard.ts";
 import type { ResolvedProvider } from "../sessions/provider.ts";
 import { emptyTensorMap, type TensorMap } from "../tensor/tensor.ts";
@@ -24,6 +24,7 @@ import type { Plan } from "./plan.ts";
 import { PlanMaker, type PlanOptions } from "./plan_maker.ts";
 import { type PlanDocument, planDocument } from "./planner.ts";
 import { type ModelProvenance, provenanceOf, type ProvenanceOptions } from "./provenance.ts";
+import { checkRunOptions } from "./run_options.ts";
 import { type HeldRun, RunsInFlight } from "./runs_in_flight.ts";
 import { SessionPool } from "./session_pool.ts";
 import { ValueTypes } from "./value_types.ts";
@@ -238,7 +239,12 @@ export class Model {
   run(feeds: TensorMap, options?: RunOptions): Promise<TensorMap> {
     if (options === undefined) {
       // The guard of the one session is the guard of the model: nothing is checked twice.
-      const session = this.#active.current(this.#version, this.#participation())?.whole ?? null;
+      let session: EngineSession | null;
+      try {
+        session = this.#active.current(this.#version, this.#participation())?.whole ?? null;
+      } catch (error) {
+        return Promise.reject(error); // a hook's takesPart failed
+      }
       if (session !== null) {
         this.#runCount++;
         return session.run(feeds);
@@ -274,6 +280,7 @@ export class Model {
 
   async #run(feeds: TensorMap, options: RunOptions): Promise<TensorMap> {
     this.#requireOpen();
+    checkRunOptions(options);
     options.signal?.throwIfAborted();
     const runId = this.#runCount++;
     const held = this.#begin(options);

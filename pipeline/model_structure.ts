@@ -156,7 +156,8 @@ export class ModelStructure {
 }
 
 function isSkeleton(source: ModelSource): source is Skeleton {
-  return typeof source === "object" && !(source instanceof URL) && !(source instanceof Uint8Array);
+  return typeof source === "object" && source !== null && !(source instanceof URL) &&
+    !ArrayBuffer.isView(source) && !((source as object) instanceof ArrayBuffer);
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import { nearestNames } from "../errors/nearest_names.ts";
+import { requireOptions } from "../errors/option_names.ts";
 import { isSwitchedOn, readVariable } from "../host/environment.ts";
 import type { Engine, OptimizationLevel } from "../sessions/engine.ts";
 import { NapiEngine } from "../sessions/napi_engine.ts";
@@ -36,6 +37,15 @@ export interface OpenOptions {
   readonly idleByteBudget?: number;
 }
 
+const OPTIONS: readonly (keyof OpenOptions)[] = [
+  "provider",
+  "engine",
+  "optimization",
+  "threads",
+  "weightFolder",
+  "boundaries",
+  "idleByteBudget",
+];
 const IDLE_BYTE_BUDGET = 268_435_456;
 const LEVELS: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "layout", "all"];
 
@@ -62,6 +72,7 @@ let napi: Engine | undefined;
  * ```
  */
 export async function openModel(source: ModelSource, options: OpenOptions = {}): Promise<Model> {
+  requireOptions("open a model", options, OPTIONS);
   const { optimization = "all", threads = null, idleByteBudget = IDLE_BYTE_BUDGET } = options;
   checkOptions({ optimization, threads, idleByteBudget });
   const isTraced = isSwitchedOn(TRACE_SWITCH, readVariable(TRACE_SWITCH));
@@ -91,8 +102,16 @@ async function traceModel(model: Model): Promise<void> {
 }
 
 function chooseEngine(asked: "auto" | "napi" | Engine): Engine {
-  if (typeof asked === "object") return asked;
   if (asked === "auto" || asked === "napi") return napi ??= new NapiEngine();
+  if (typeof asked === "object") {
+    const { open, version }: Partial<Engine> = asked;
+    if (typeof open === "function" && typeof version === "function") return asked;
+    throw new HooklineError("ENGINE_UNKNOWN", {
+      message: "cannot use this object as an engine: it lacks open() or version()",
+      fix: 'give an object with the methods of Engine, or use "auto" or "napi"',
+      details: { engine: null, nearest: [] },
+    });
+  }
   const nearest = nearestNames(String(asked), ["auto", "napi"]);
   throw new HooklineError("ENGINE_UNKNOWN", {
     message: `cannot use engine "${String(asked)}": no engine has this name`,
@@ -121,7 +140,8 @@ function checkOptions(options: {
   ) {
     throw invalid("threads", options.threads, "a whole number from 1 to 1024");
   }
-  if (Number.isNaN(options.idleByteBudget) || options.idleByteBudget < 0) {
+  const budget: unknown = options.idleByteBudget;
+  if (typeof budget !== "number" || !(budget >= 0)) {
     throw invalid("idleByteBudget", options.idleByteBudget, "a number of bytes");
   }
 }

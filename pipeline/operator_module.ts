@@ -36,13 +36,16 @@ export function operatorModule(
   if (found !== null) return found;
   const { graph } = structure;
   const types = nodesOf(module).map((node) => graph.nodes[node]?.opType ?? "");
-  const nearest = nearestNames(opType, new Set(types));
+  const held = [...new Set(types)].sort();
+  const nearest = nearestNames(opType, held);
   const shown = module.path === "" ? "the model" : `"${module.path}"`;
   throw new HooklineError("HOOK_MATCH_EMPTY", {
     message: `"${module.path}::${opType}" matches nothing: ${shown} holds no ${opType} operator`,
     fix: nearest.length > 0
       ? `did you mean ${nearest.map((name) => `"${module.path}::${name}"`).join(" or ")}?`
-      : "the exporter may have fused it into another operator; list them with `hookline inspect`",
+      : `the exporter may have fused it into another operator; ${shown} holds ${
+        held.slice(0, 20).join(", ") || "none"
+      }${held.length > 20 ? ` and ${held.length - 20} more types` : ""}`,
     details: { pattern: `${module.path}::${opType}`, nearest },
   });
 }

@@ -1,6 +1,7 @@
 // Several models that belong together (a text encoder, a denoiser, a decoder), opened and closed as one,
 // with the same plugins on each. Invariant: a pipeline that fails to open leaves nothing open.
 
+import { causeText } from "../errors/cause_text.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { Model } from "./model.ts";
 import type { ModelSource } from "./model_structure.ts";
@@ -24,7 +25,8 @@ export interface PipelineRecipe<Name extends string> {
   /**
    * Opens every model and attaches every plugin.
    *
-   * @throws whatever `openModel` or a plugin throws; then nothing stays open.
+   * @throws {HooklineError} whatever `openModel` or a plugin throws, PIPELINE_INVALID for a plugin that
+   * fails otherwise; then nothing stays open.
    */
   open(): Promise<Pipeline<Name>>;
 }
@@ -55,7 +57,8 @@ export class Pipeline<Name extends string> {
 /**
  * Describes a pipeline of models; opening it is a separate step.
  *
- * @throws {HooklineError} PIPELINE_INVALID when there is no model or two plugins share a name.
+ * @throws {HooklineError} PIPELINE_INVALID when there is no model, a model or plugin is missing or
+ * incomplete, or two plugins share a name.
  *
  * @example
  * ```ts
@@ -72,16 +75,8 @@ export class Pipeline<Name extends string> {
 export function definePipeline<Name extends string>(
   definition: PipelineDefinition<Name>,
 ): PipelineRecipe<Name> {
+  const names = checkDefinition(definition);
   const { models, plugins = [], ...shared } = definition;
-  const names = Object.keys(models) as Name[];
-  if (names.length === 0) throw invalid("it has no models", "name at least one model");
-  const seen = new Set<string>();
-  for (const plugin of plugins) {
-    if (seen.has(plugin.name)) {
-      throw invalid(`two plugins are called "${plugin.name}"`, "give each plugin once");
-    }
-    seen.add(plugin.name);
-  }
   return {
     async open(): Promise<Pipeline<Name>> {
       await using stack = new AsyncDisposableStack();
@@ -91,15 +86,83 @@ export function definePipeline<Name extends string>(
         const model = stack.use(await openModel(source, { ...shared, ...options }));
         opened[name] = model;
         for (const plugin of plugins) {
-          const attached = plugin.attach(model, { modelName: name });
-          if (attached === undefined) continue;
-          if (Symbol.asyncDispose in attached) stack.use(attached);
-          else stack.use(attached);
+          const attached = attach(plugin, model, name);
+          if (attached !== null) stack.use(attached as AsyncDisposable);
         }
       }
       return new Pipeline<Name>(Object.freeze(opened), stack.move());
     },
   };
+}
+
+/** The names of the models, after every check that opens nothing. */
+function checkDefinition<Name extends string>(definition: PipelineDefinition<Name>): Name[] {
+  const { models, plugins = [] } = (definition ?? {}) as Partial<PipelineDefinition<Name>>;
+  if (typeof models !== "object" || models === null) {
+    throw invalid("its models are missing", "give { models: { NAME: PATH } }");
+  }
+  const names = Object.keys(models) as Name[];
+  if (names.length === 0) throw invalid("it has no models", "name at least one model");
+  for (const name of names) {
+    const model = models[name] as PipelineModel | null | undefined;
+    const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
+    if (isGiven(model) && isGiven(split(model as PipelineModel).source)) continue;
+    throw invalid(`its model "${name}" is missing`, `give "${name}" a path, or leave it out`);
+  }
+  if (!Array.isArray(plugins)) throw invalid("its plugins are no list", "give plugins: [PLUGIN]");
+  const seen = new Set<string>();
+  for (const [index, plugin] of (plugins as readonly unknown[]).entries()) {
+    const { name, attach } = (plugin ?? {}) as Partial<Plugin>;
+    if (typeof name !== "string" || name === "") {
+      throw invalid(`its plugin ${index} has no name`, "give plugins with a name and attach()");
+    }
+    if (typeof attach !== "function") {
+      throw invalid(`its plugin "${name}" has no attach()`, "implement Plugin");
+    }
+    if (seen.has(name)) throw invalid(`two plugins are called "${name}"`, "give each plugin once");
+    seen.add(name);
+  }
+  return names;
+}
+
+/** Attaches a plugin; what it returned to be disposed of, or null. */
+function attach(
+  plugin: Plugin,
+  model: Model,
+  modelName: string,
+): Disposable | AsyncDisposable | null {
+  const refused = (what: string, fix: string, cause?: unknown): HooklineError =>
+    new HooklineError("PIPELINE_INVALID", {
+      message: `cannot attach plugin "${plugin.name}" to "${modelName}": ${what}`,
+      fix,
+      details: { plugin: plugin.name, model: modelName },
+      cause,
+    });
+  let attached: unknown;
+  try {
+    attached = plugin.attach(model, { modelName });
+  } catch (cause) {
+    if (cause instanceof HooklineError) throw cause;
+    throw refused(
+      `it threw: ${causeText(cause)}`,
+      "mend the plugin; the error that it threw is this error's cause",
+      cause,
+    );
+  }
+  if (attached === undefined) return null;
+  const found = (typeof attached === "object" && attached !== null ? attached : {}) as
+    & Partial<Disposable & AsyncDisposable>
+    & { readonly then?: unknown };
+  if (typeof found.then === "function") {
+    Promise.resolve(attached).catch(() => {}); // its failure must not end the process
+    throw refused("its attach() returned a promise", "attach without waiting; prepare before it");
+  }
+  const dispose = found[Symbol.asyncDispose] ?? found[Symbol.dispose];
+  if (typeof dispose === "function") return attached as Disposable | AsyncDisposable;
+  throw refused(
+    "its attach() returned something that cannot be disposed of",
+    "return nothing, or an object with [Symbol.dispose]() or [Symbol.asyncDispose]()",
+  );
 }
 
 function split(model: PipelineModel): { source: ModelSource; options: OpenOptions } {

@@ -11,6 +11,7 @@ import type { ModuleFinder } from "./module_finder.ts";
 import { type Plan, planSubject } from "./plan.ts";
 import { makePlan } from "./planner.ts";
 import { executionPositions } from "./run_order.ts";
+import { checkOutputNames } from "./run_options.ts";
 
 /** What a plan is to do beside what the hooks need: see `Model.plan`. */
 export interface PlanOptions {
@@ -136,6 +137,7 @@ export class PlanMaker {
   }
 
   #checkedOutputs(outputs: readonly string[]): readonly string[] {
+    checkOutputNames(outputs);
     const known = this.#structure.graph.outputs;
     const unknown = outputs.filter((name) => !known.includes(name));
     if (unknown.length === 0) return outputs;

@@ -95,6 +95,13 @@ export interface VerifyDocument {
 
 const DEFAULT_ROUNDS = 5;
 
+/** What is left for `openModel`, which refuses names that it does not know. */
+function openOptions(options: VerifyOptions): OpenOptions {
+  const { feeds: _f, split: _s, rounds: _r, atol: _a, rtol: _t, now: _n, onProgress: _p, ...rest } =
+    options;
+  return rest;
+}
+
 /**
  * Runs a model whole, tapped at every module, and cut at many modules, on the same inputs, and says how
  * the outputs compare.
@@ -119,7 +126,10 @@ export async function verifyModel(
   checkOptions(options);
   const { rounds = DEFAULT_ROUNDS, onProgress = () => {} } = options;
   onProgress("opening");
-  await using model = await openModel(source, { ...options, idleByteBudget: Infinity });
+  await using model = await openModel(source, {
+    ...openOptions(options),
+    idleByteBudget: Infinity,
+  });
   const structure = new ModelStructure(source, options);
   const feeds = typeof options.feeds === "function"
     ? await options.feeds(model.inputs)

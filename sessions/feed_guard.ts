@@ -29,13 +29,12 @@ export class FeedGuard {
   /**
    * Returns when the feeds fit.
    *
-   * @throws {TypeError} When `feeds` is no object.
    * @throws {HooklineError} FEED_MISSING or FEED_UNKNOWN with all names at once; FEED_DATA, FEED_DTYPE,
-   * FEED_RANK or FEED_SHAPE for the first input that does not fit.
+   * FEED_RANK or FEED_SHAPE for the first input that does not fit; FEED_DATA when `feeds` is no object.
    */
   check(feeds: TensorMap): void {
     if (typeof feeds !== "object" || feeds === null) {
-      throw new TypeError("feeds must be an object of tensors by input name");
+      throw this.#noFeeds(feeds);
     }
     const inputs = this.#inputs;
     let given = 0;
@@ -125,6 +124,17 @@ export class FeedGuard {
         dtype: spec.dtype,
         shape: spec.shape === null ? null : [...spec.shape],
       },
+    });
+  }
+
+  #noFeeds(feeds: unknown): HooklineError {
+    const known = quoted(this.#inputs.map((spec) => spec.name)) || "no input";
+    return new HooklineError("FEED_DATA", {
+      message: `cannot run ${this.#label}: the feeds are ${
+        feeds === null ? "null" : `of type ${typeof feeds}`
+      }, wanted is an object of tensors by input name`,
+      fix: `give one tensor for each input by its name; the model takes ${known}`,
+      details: { label: this.#label },
     });
   }
 

@@ -59,6 +59,21 @@ export interface TraceSettings {
   readonly labels: LabelMap;
 }
 
+const OPTIONS: readonly string[] = [
+  "enabled",
+  "layers",
+  "select",
+  "stats",
+  "steps",
+  "output",
+  "mode",
+  "fsync",
+  "header",
+  "fileHash",
+  "inputs",
+  "labels",
+  "name",
+] satisfies (keyof ActivationTraceOptions)[];
 const DEFAULT_NAME = "activation-trace";
 const DEFAULT_STATS = "abs_mean,sum";
 const DEFAULT_OUTPUT = "<tmp>/hookline_trace_<pid>.jsonl";
@@ -66,10 +81,27 @@ const DEFAULT_OUTPUT = "<tmp>/hookline_trace_<pid>.jsonl";
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws {HooklineError} OPTION_INVALID for an unknown or repeated statistic, a step that is no whole
+ * @throws {HooklineError} OPTION_INVALID for an unknown option, an unknown or repeated statistic, a step that is no whole
  * number, a list without any, or `layers` together with `select`.
  */
 export function resolveOptions(options: ActivationTraceOptions): TraceSettings {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    throw invalid(
+      unknown.slice(0, 80),
+      "there is no such option",
+      `use some of ${OPTIONS.join(", ")}`,
+    );
+  }
+  for (const name of ["layers", "output", "name"] as const) {
+    const value: unknown = options[name];
+    if (value === undefined || typeof value === "string") continue;
+    throw invalid(
+      name,
+      `found a value of type ${typeof value}`,
+      `give ${name} as text, or leave it out`,
+    );
+  }
   if (options.select !== undefined && (options.layers ?? "") !== "") {
     throw invalid("layers and select", "both say which modules to trace", "give one of them");
   }

@@ -20,6 +20,7 @@ import {
 } from "../../mod.ts";
 
 const NAME = "nan-guard";
+const OPTIONS: readonly string[] = ["modules", "infinities"] satisfies (keyof NanGuardOptions)[];
 
 /** Options of {@linkcode nanGuard}. */
 export interface NanGuardOptions {
@@ -60,7 +61,7 @@ class InputGuard extends Guard {
 /**
  * Makes the plugin.
  *
- * @throws {HooklineError} when attached, HOOK_MATCH_EMPTY for a selector that matches nothing. A run
+ * @throws {HooklineError} OPTION_INVALID for an unknown option; when attached, HOOK_MATCH_EMPTY for a selector that matches nothing. A run
  * fails with HOOK_THROWN whose cause is VALUE_NOT_FINITE: its details name module, value and index.
  *
  * @example
@@ -73,6 +74,14 @@ class InputGuard extends Guard {
  * ```
  */
 export function nanGuard(options: NanGuardOptions = {}): Plugin {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    throw new HooklineError("OPTION_INVALID", {
+      message: `cannot make a NaN guard: there is no option "${unknown.slice(0, 80)}"`,
+      fix: `use some of ${OPTIONS.join(", ")}`,
+      details: { option: unknown.slice(0, 80) },
+    });
+  }
   const countsInfinities = options.infinities ?? true;
   return {
     name: NAME,

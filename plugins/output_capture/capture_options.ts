@@ -41,6 +41,19 @@ export interface CaptureOptions<Key extends string = string> {
   readonly tieLastHiddenStates?: boolean | string;
 }
 
+const OPTIONS: readonly string[] = [
+  "keys",
+  "declarations",
+  "submodels",
+  "bases",
+  "patches",
+  "config",
+  "nesting",
+  "byteBudget",
+  "onEmpty",
+  "tieLastHiddenStates",
+] satisfies (keyof CaptureOptions)[];
+
 /** The keys that hold in a model. */
 export interface DeclaredLevels {
   readonly keys: KeyDeclarations;
@@ -83,7 +96,15 @@ export function checkOptions(options: CaptureOptions): void {
       fix: `give ${wanted}, or leave ${name} out`,
       details: { option: name },
     });
-  if (byteBudget !== undefined && (Number.isNaN(byteBudget) || byteBudget < 0)) {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    throw new HooklineError("OPTION_INVALID", {
+      message: `cannot capture: there is no option "${unknown.slice(0, 80)}"`,
+      fix: `use some of ${OPTIONS.join(", ")}`,
+      details: { option: unknown.slice(0, 80) },
+    });
+  }
+  if (byteBudget !== undefined && !(typeof byteBudget === "number" && byteBudget >= 0)) {
     throw invalid("byteBudget", byteBudget, "a number of bytes");
   }
   if (nesting !== undefined && !["shadow", "stack"].includes(nesting)) {
@@ -92,4 +113,13 @@ export function checkOptions(options: CaptureOptions): void {
   if (onEmpty !== undefined && !["error", "ignore"].includes(onEmpty)) {
     throw invalid("onEmpty", `"${onEmpty}"`, '"error" or "ignore"');
   }
+}
+
+/** OPTION_INVALID for a capture of what is no open model. */
+export function notAModel(): HooklineError {
+  return new HooklineError("OPTION_INVALID", {
+    message: "cannot capture: what was given is no open model",
+    fix: "give what openModel() resolved to",
+    details: { option: "model" },
+  });
 }

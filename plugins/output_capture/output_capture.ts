@@ -4,10 +4,16 @@
 // Invariant: outside a scope no hook takes part. A plain run of the model then has the plan, the session
 // and the outputs that it would have without this plugin.
 
-import type { HookHandle, Model, RunOptions, TensorMap, TensorWriter } from "../../mod.ts";
+import {
+  type HookHandle,
+  Model,
+  type RunOptions,
+  type TensorMap,
+  type TensorWriter,
+} from "../../mod.ts";
 import { captureHook } from "./capture_hook.ts";
 import { type CaptureKey, captureKeys } from "./capture_key.ts";
-import { type CaptureOptions, checkOptions, declaredLevels } from "./capture_options.ts";
+import { type CaptureOptions, checkOptions, declaredLevels, notAModel } from "./capture_options.ts";
 import {
   type CaptureFlag,
   type CaptureFlags,
@@ -98,6 +104,7 @@ export class OutputCapture<Key extends string = string> implements Disposable, A
   constructor(model: Model, options: CaptureOptions<Key> = {}) {
     const told = options as CaptureOptions;
     checkOptions(told);
+    if (!(model instanceof Model)) throw notAModel();
     const classes = new ClassTable(told.bases, told.patches);
     this.model = model;
     this.#options = told;

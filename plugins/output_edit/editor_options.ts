@@ -1,6 +1,7 @@
 // What an output editor can be told: its own options, and those of registering hook functions.
 
 import type { ModuleSelector } from "../../mod.ts";
+import { fault } from "./_fault.ts";
 import type { CaptureOptions } from "./capture_store.ts";
 import type { CaptureWhen, HookFunction, HookFunctionOptions, HookType } from "./hook_function.ts";
 
@@ -16,6 +17,31 @@ export interface OutputEditorOptions extends CaptureOptions {
   readonly before?: readonly string[];
   /** Names of other plugins' hooks that stand outside these. */
   readonly after?: readonly string[];
+}
+
+const OPTIONS: readonly string[] = [
+  "name",
+  "capture",
+  "saveCtx",
+  "before",
+  "after",
+  "between",
+  "retention",
+] satisfies (keyof OutputEditorOptions)[];
+
+/**
+ * Returns when every option of an editor is known.
+ *
+ * @throws {HooklineError} OPTION_INVALID.
+ */
+export function requireKnown(options: OutputEditorOptions): void {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown === undefined) return;
+  throw fault("OPTION_INVALID", {
+    message: `cannot edit outputs: there is no option "${unknown.slice(0, 80)}"`,
+    fix: `use some of ${OPTIONS.join(", ")}; the plugin also takes edits, model and setup`,
+    details: { option: unknown.slice(0, 80) },
+  });
 }
 
 /** How a hook function is registered. */

@@ -2,7 +2,8 @@
 
 import type { Model, Plugin, PluginContext } from "../../mod.ts";
 import { type EditSet, replayEdits } from "./edit_document.ts";
-import type { OutputEditorOptions } from "./editor_options.ts";
+import { type OutputEditorOptions, requireKnown } from "./editor_options.ts";
+import { fault } from "./_fault.ts";
 import { OutputEditor } from "./output_editor.ts";
 
 /** Options of {@linkcode outputEdit}. */
@@ -17,6 +18,8 @@ export interface OutputEditOptions extends OutputEditorOptions {
 
 /**
  * A plugin that edits what modules compute.
+ *
+ * @throws {HooklineError} OPTION_INVALID for an unknown option, or one of another kind.
  *
  * @example
  * ```ts
@@ -35,6 +38,15 @@ export interface OutputEditOptions extends OutputEditorOptions {
  */
 export function outputEdit(options: OutputEditOptions = {}): Plugin {
   const { edits, model: wanted, setup, ...editorOptions } = options;
+  requireEdits(edits);
+  if (setup !== undefined && typeof setup !== "function") {
+    throw fault("OPTION_INVALID", {
+      message: `cannot edit outputs: setup is of type ${typeof setup}, wanted is a function`,
+      fix: "give a function that registers hook functions on the editor",
+      details: { option: "setup" },
+    });
+  }
+  requireKnown(editorOptions);
   return {
     name: editorOptions.name ?? "output-edit",
     attach(model: Model, context: PluginContext): OutputEditor | void {
@@ -50,4 +62,13 @@ export function outputEdit(options: OutputEditOptions = {}): Plugin {
       return editor;
     },
   };
+}
+
+function requireEdits(edits: EditSet | undefined): void {
+  if (edits === undefined || (Array.isArray(edits?.entries) && Array.isArray(edits.off))) return;
+  throw fault("OPTION_INVALID", {
+    message: "cannot edit outputs: edits is no set of edits",
+    fix: "give what parseEdits() or loadEdits() resolved to",
+    details: { option: "edits" },
+  });
 }

@@ -7,11 +7,12 @@ import { type GraphModule, Model, type RunOptions, type TensorMap } from "../../
 import { fault, listText } from "./_fault.ts";
 import type { RegisteredFunction } from "./apply_hook.ts";
 import { CaptureStore } from "./capture_store.ts";
-import type {
-  HookGroupOptions,
-  HookTarget,
-  OutputEditorOptions,
-  RegisterHookOptions,
+import {
+  type HookGroupOptions,
+  type HookTarget,
+  type OutputEditorOptions,
+  type RegisterHookOptions,
+  requireKnown,
 } from "./editor_options.ts";
 import { HelperModules } from "./helper_modules.ts";
 import { type GroupSelection, HookGroups } from "./hook_groups.ts";
@@ -54,6 +55,7 @@ export class OutputEditor implements Disposable, AsyncDisposable {
    * @throws {HooklineError} OPTION_INVALID for an unknown option value.
    */
   constructor(target: Model | ShardGroup, options: OutputEditorOptions = {}) {
+    requireKnown(options);
     this.#target = target;
     this.#models = target instanceof Model ? [target] : target.shards;
     this.saveCtx = options.saveCtx ?? {};

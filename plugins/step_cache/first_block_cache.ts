@@ -20,6 +20,7 @@ import { CacheState } from "./cache_state.ts";
 import {
   CachedSpan,
   checkedNumber,
+  requireKnown,
   type SkipPolicy,
   spanRegistry,
   type StepCache,
@@ -31,6 +32,12 @@ export type { CacheStatistics } from "./cache_state.ts";
 export type { StepCache, StepCacheOptions } from "./step_cache.ts";
 export type { Streams } from "./streams.ts";
 
+const OPTIONS: readonly string[] = [
+  "blocks",
+  "threshold",
+  "streams",
+  "maxConsecutiveSkips",
+] satisfies (keyof FirstBlockCacheOptions)[];
 const NAME = "first-block-cache";
 
 /** Options of {@linkcode firstBlockCache}. */
@@ -80,6 +87,7 @@ class FirstBlock extends ModelHook {
  * ```
  */
 export function firstBlockCache(options: FirstBlockCacheOptions): StepCache {
+  requireKnown(options, OPTIONS);
   const threshold = checkedNumber("threshold", options.threshold, 0);
   const states = new StateManager((_context) => new CacheState());
   const policy: SkipPolicy = {

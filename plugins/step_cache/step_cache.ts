@@ -135,6 +135,17 @@ function residualsOf(
   }));
 }
 
+/** Refuses options that are not `known`. */
+export function requireKnown(options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new HooklineError("OPTION_INVALID", {
+    message: `cannot make a step cache: there is no option "${unknown.slice(0, 80)}"`,
+    fix: `use some of ${known.join(", ")}`,
+    details: { option: unknown.slice(0, 80) },
+  });
+}
+
 /** A number option within its range, or the error that names it. */
 export function checkedNumber(name: string, value: number, least: number): number {
   if (Number.isFinite(value) && value >= least) return value;

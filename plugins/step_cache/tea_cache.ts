@@ -22,6 +22,7 @@ import { CacheState } from "./cache_state.ts";
 import {
   CachedSpan,
   checkedNumber,
+  requireKnown,
   type SkipPolicy,
   spanRegistry,
   type StepCache,
@@ -33,6 +34,14 @@ export type { CacheStatistics } from "./cache_state.ts";
 export type { StepCache, StepCacheOptions } from "./step_cache.ts";
 export type { Streams } from "./streams.ts";
 
+const OPTIONS: readonly string[] = [
+  "blocks",
+  "threshold",
+  "coefficients",
+  "signal",
+  "streams",
+  "maxConsecutiveSkips",
+] satisfies (keyof TeaCacheOptions)[];
 const NAME = "tea-cache";
 
 /** Options of {@linkcode teaCache}. */
@@ -81,6 +90,7 @@ class Signal extends ModelHook {
  * ```
  */
 export function teaCache(options: TeaCacheOptions): StepCache {
+  requireKnown(options, OPTIONS);
   const threshold = checkedNumber("threshold", options.threshold, 0);
   const coefficients = options.coefficients ?? [0, 0, 0, 1, 0];
   if (coefficients.length !== 5 || !coefficients.every(Number.isFinite)) {

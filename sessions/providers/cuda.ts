@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import process from "node:process";
 import { join } from "node:path";
+import { isGranted } from "../../host/environment.ts";
 import type { Engine } from "../engine.ts";
 import { isReadDenied } from "../_file_errors.ts";
 import { ortLibraryFolder } from "../_ort_library.ts";
@@ -28,7 +29,9 @@ function libraryName(): string | null {
   }
 }
 
+/** Looks without a prompt: nobody asked this process for that file. */
 function presence(path: string): "present" | "absent" | "unreadable" {
+  if (!isGranted({ name: "read", path })) return "unreadable";
   try {
     return statSync(path).isFile() ? "present" : "absent";
   } catch (error) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { RunDocument } from "../../cli/run.ts";
 import { decodeNpy } from "../../formats/npy.ts";
+import { decodeNpz } from "../../formats/npz.ts";
 import { decodeSafetensors } from "../../formats/safetensors.ts";
 import { tensorDigest } from "../../formats/tensor_digest.ts";
 import { openSessions } from "../../sessions/session_ledger.ts";
@@ -155,4 +156,22 @@ Deno.test("hookline run shows its outputs to people", async () => {
     /^ {2}last_hidden_state {2}float32\[2, 7, 32\] {2}sha256 [0-9a-f]{64}$/,
   );
   assert.match(others[1] ?? "", /^ {2}pooler_output {6}float32\[2, 32\] {2}sha256 [0-9a-f]{64}$/);
+});
+
+Deno.test("hookline run --out takes .safetensors and .npz, and refuses another ending at once", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const args = ["run", BERT, "--inputs", FOLDER, ...CPU, "--out"];
+    const failed = errorOf(await called([...args, join(folder, "x.txt")]));
+    assert.equal(failed["code"], "OPTION_INVALID");
+    assert.match(String(failed["fix"]), /\.safetensors or \.npz/);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+    const out = join(folder, "x.npz");
+    const outcome = await called([...args, out]);
+    assert.equal(outcome.code, 0, outcome.stdout);
+    const kept = decodeNpz(await Deno.readFile(out), out);
+    assert.deepEqual(Object.keys(kept), ["last_hidden_state", "pooler_output"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

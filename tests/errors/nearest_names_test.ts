@@ -24,3 +24,7 @@ Deno.test("nearestNames() breaks ties by code unit order, whatever the order of 
 Deno.test("nearestNames() keeps to the count that was asked for", () => {
   assert.equal(nearestNames("encoder.layer.2", NAMES, 1).length, 1);
 });
+
+Deno.test("nearestNames() never offers the empty name, which the model itself has", () => {
+  assert.deepEqual(nearestNames("ab", ["", "ac"]), ["ac"]);
+});

@@ -222,3 +222,20 @@ Deno.test(
     assert.equal(text(path), "0\n1\n");
   }),
 );
+
+Deno.test(
+  "JsonlSink fails with the grant that is missing, and never prompts",
+  inFolder(async (folder) => {
+    const path = join(folder, "a.jsonl");
+    const { permissions } = Deno;
+    const denying = { querySync: () => ({ state: "prompt" }) };
+    Object.defineProperty(Deno, "permissions", { value: denying, configurable: true });
+    try {
+      const error = await expectCode("FILE_WRITE", () => new JsonlSink(path));
+      assert.equal(error.fix, `grant it: --allow-write=${path}`);
+    } finally {
+      Object.defineProperty(Deno, "permissions", { value: permissions, configurable: true });
+    }
+    assert.equal(existsSync(path), false);
+  }),
+);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type ModuleSelector, parseSpan, selectModules, selectSpan } from "../../graph/selector.ts";
+import { HooklineError } from "../../errors/hookline_error.ts";
 import { coded, handTree } from "./_module_trees.ts";
 
 const ATTENTION = ["attention", "attention.self", "attention.self.query", "attention.self.key"];
@@ -112,7 +113,18 @@ Deno.test("selectModules() takes functions, which must answer true or false", ()
   assert.throws(() =>
     paths(() => {
       throw boom;
-    }), (error) => error === boom);
+    }), (error) => {
+    assert.ok(error instanceof HooklineError && error.code === "SELECTOR_SYNTAX");
+    assert.match(error.message, /it threw for module "": boom/);
+    assert.deepEqual([error.details["module"], error.cause], ["", boom]);
+    return true;
+  });
+  assert.throws(
+    () => paths((module) => module.path !== "pooler" || assert.fail("no")),
+    coded("SELECTOR_SYNTAX", { module: "pooler" }),
+  );
+  const failing = (() => Promise.reject(boom)) as unknown as () => boolean;
+  assert.throws(() => paths(failing), coded("SELECTOR_SYNTAX", { type: "object" }));
 });
 
 Deno.test("I7 selectModules() fails where nothing is found, and shows what is near", () => {

@@ -43,3 +43,20 @@ Deno.test("oneError() is the failure itself when it is alone", () => {
   assert.equal(oneError([failure], "to reset"), failure);
   assert.ok(oneError([failure, failure], "to reset") instanceof AggregateError);
 });
+
+Deno.test("thrownInCall() survives a thrown value that cannot be looked at", () => {
+  const fail = (): never => {
+    throw new Error("trap");
+  };
+  const traps = new Proxy({}, { get: fail, getPrototypeOf: fail });
+  for (const cause of [Object.create(null), { toString: fail }, traps] as const) {
+    const error = thrownInCall(facts, "preForward", { call: call(), cause });
+    assert.deepEqual([error.code, error.details["hook"], error.details["module"]], [
+      "HOOK_THROWN",
+      "trace",
+      "encoder.layer.0",
+    ]);
+    assert.ok(error.cause === cause);
+    assert.match(error.message, /cannot be written as text/);
+  }
+});

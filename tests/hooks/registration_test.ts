@@ -3,6 +3,7 @@ import {
   attachHook,
   refuseConflict,
   requireComplete,
+  takesPartNow,
   unknownHook,
 } from "../../hooks/registration.ts";
 import { admitted, coded, hook, MODULE, order, y } from "./_test_hook.ts";
@@ -45,4 +46,24 @@ Deno.test("requireComplete() names every absent hook at once", () => {
 Deno.test("unknownHook() says what there is when no name is near", () => {
   assert.match(unknownHook("zzzzzzzz", ["a", "b"], MODULE).fix, /its hooks are "a", "b"/);
   assert.match(unknownHook("z", [], MODULE).fix, /has none/);
+});
+
+Deno.test("takesPartNow() blames the hook for a throw, and refuses anything but true and false", () => {
+  const asked = (takesPart: () => unknown): boolean => {
+    const [facts] = admitted(hook({ name: "a", takesPart: takesPart as () => boolean }));
+    assert.ok(facts);
+    return takesPartNow(facts, MODULE);
+  };
+  assert.deepEqual([asked(() => true), asked(() => false)], [true, false]);
+  const boom = new Error("boom");
+  assert.throws(() =>
+    asked(() => {
+      throw boom;
+    }), (error) => {
+    coded("HOOK_THROWN", '"a"', "takesPart", MODULE.path, "boom")(error);
+    return (error as Error).cause === boom;
+  });
+  assert.throws(() => asked(() => Promise.reject(boom)), coded("HOOK_ACCESS", '"a"', "a promise"));
+  assert.throws(() => asked(() => 1), coded("HOOK_ACCESS", '"a"', "number"));
+  assert.throws(() => asked(() => null), coded("HOOK_ACCESS", '"a"', "null"));
 });

@@ -127,3 +127,55 @@ Deno.test("ModuleDispatch.replace() holds the result to what original returned",
     coded("HOOK_SHAPE", "[2]", "[1]"),
   );
 });
+
+Deno.test("dispatch() blames the hook for a result that throws while it is read", async () => {
+  const fail = (): never => {
+    throw new Error("trap");
+  };
+  const t = float32([2, 2], [0, 0, 0, 0]);
+  for (
+    const result of [
+      {
+        get x() {
+          return fail();
+        },
+      },
+      {
+        x: {
+          ...t,
+          get data() {
+            return fail();
+          },
+        },
+      },
+      new Proxy({ x: t }, { ownKeys: fail }),
+      new Proxy({ x: t }, { getPrototypeOf: fail }),
+      new Proxy({ x: t }, { has: fail }),
+    ]
+  ) {
+    await assert.rejects(preWith(result), (error) => {
+      coded("HOOK_RESULT", "bad", "encoder.layer.0", "trap")(error);
+      return (error as Error).cause instanceof Error;
+    });
+  }
+  const thenable = new Proxy({ x: t }, { get: fail });
+  await assert.rejects(preWith(thenable), coded("HOOK_THROWN", "bad", "trap"));
+});
+
+Deno.test("dispatch() reads a returned tensor once: what was checked is what runs", async () => {
+  let reads = 0;
+  const sound = float32([2, 2], [5, 0, 0, 0]);
+  const changing = {
+    get x() {
+      return reads++ === 0 ? sound : null;
+    },
+  };
+  const bad = hook({ name: "bad", access: "edit", preForward: () => changing as TensorMap });
+  const found = await dispatch(
+    order(bad),
+    call(),
+    matrix,
+    (inputs) => ({ y: inputs["x"] as Tensor }),
+  );
+  assert.equal(found["y"], sound);
+});

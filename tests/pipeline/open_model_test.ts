@@ -92,3 +92,43 @@ Deno.test("openModel() keeps as many idle sessions as asked: none, or all", asyn
   }
   assert.equal(sessionLedger.count, 0);
 });
+
+Deno.test("openModel() takes a file: URL as text and refuses what is no model", async () => {
+  const path = fixturePath("torch", "vit", "model.onnx");
+  {
+    await using model = await openModel(pathToFileURL(path).href, { provider: "cpu" });
+    assert.equal(model.label, "model.onnx");
+  }
+  await using open = await openModel(path, { provider: "cpu" });
+  for (const source of [null, undefined, 3, {}, open, { ...readSkeleton(path) }]) {
+    await expectCode("OPTION_INVALID", () => openModel(source as never, { provider: "cpu" }));
+  }
+  const bytes = readFixture("torch", "vit", "model.onnx");
+  const buffer = await expectCode("OPTION_INVALID", () => openModel(bytes.slice().buffer as never));
+  assert.match(buffer.fix, /new Uint8Array\(buffer\)/);
+  for (const source of ["https://a.b/model.onnx", new URL("http://a.b/model.onnx")]) {
+    const error = await expectCode("OPTION_INVALID", () => openModel(source));
+    assert.match(error.fix, /fetch/);
+  }
+});
+
+Deno.test("openModel() refuses options, engines and boundaries of another kind", async () => {
+  const path = fixturePath("torch", "vit", "model.onnx");
+  await expectCode("OPTION_INVALID", () => openModel(path, null as never));
+  await expectCode("OPTION_INVALID", () => openModel(path, { idleByteBudget: "a" as never }));
+  const typo = await expectCode("OPTION_INVALID", () => openModel(path, { thread: 1 } as never));
+  assert.equal(typo.fix, 'did you mean "threads"?');
+  for (const engine of [{}, { open: () => {} }, 3]) {
+    await expectCode("ENGINE_UNKNOWN", () => openModel(path, { engine: engine as never }));
+  }
+  for (const boundary of [1, null, {}, { outputs: "h1" }, { inputs: "h0", outputs: ["h1"] }]) {
+    const error = await expectCode("OPTION_INVALID", async () => {
+      await using model = await openModel(chainModel(), {
+        provider: "cpu",
+        boundaries: { a: boundary as never },
+      });
+      return model.modules;
+    });
+    assert.deepEqual(error.details, { module: "a" });
+  }
+});

@@ -49,3 +49,9 @@ Deno.test("operator modules are observed and edited like any other module", asyn
   const outputs = await model.run({ x: float32([1, 2], [1, 1]) });
   assert.equal(first(outputs), ((1 * 2 * 2 + 1) * 3 + 2) * 4 + 3);
 });
+
+Deno.test("operatorModule() says which operators the module holds", async () => {
+  await using model = await openModel(chainModel(), { provider: "cpu" });
+  const error = await expectCode("HOOK_MATCH_EMPTY", () => model.select("layers.0::Softmax"));
+  assert.match(error.fix, /"layers\.0" holds Add, Mul$/);
+});

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { HooklineError } from "../../errors/hookline_error.ts";
 import { traceStep } from "../../hooks/forward_context.ts";
 import type { ModelHook } from "../../hooks/model_hook.ts";
 import { definePipeline, type PipelineDefinition } from "../../pipeline/pipeline.ts";
@@ -132,7 +133,9 @@ Deno.test("a pipeline that fails to open leaves nothing open", async () => {
       plugins: [eager, plugin("good", log), failing],
       ...parts,
     }).open();
-  await assert.rejects(open({}), (error) => error === broken);
+  const failed = await expectCode("PIPELINE_INVALID", () => open({}));
+  assert.equal(failed.cause, broken);
+  assert.match(failed.message, /plugin "failing" to "unet": it threw: no/);
   assert.deepEqual(log.filter((line) => line.startsWith("dispose")), [
     "dispose good of unet",
     "dispose good of text",
@@ -150,4 +153,63 @@ Deno.test("definePipeline() refuses a pipeline without models and two plugins of
     () => definePipeline({ models: MODELS, plugins: two }),
   );
   assert.match(error.message, /"a"/);
+});
+
+Deno.test("definePipeline() says which model or plugin is missing or incomplete", async () => {
+  const cases: readonly [unknown, RegExp][] = [
+    [undefined, /models are missing/],
+    [{ plugins: [] }, /models are missing/],
+    [{ models: { text: MODELS.text, unet: undefined } }, /"unet" is missing/],
+    [{ models: { text: null } }, /"text" is missing/],
+    [{ models: { text: { source: undefined } } }, /"text" is missing/],
+    [{ models: MODELS, plugins: {} }, /no list/],
+    [{ models: MODELS, plugins: [plugin("a", []), null] }, /plugin 1 has no name/],
+    [{ models: MODELS, plugins: [{ attach: () => {} }] }, /plugin 0 has no name/],
+    [{ models: MODELS, plugins: [{ name: "a" }] }, /"a" has no attach/],
+  ];
+  for (const [definition, message] of cases) {
+    const error = await expectCode("PIPELINE_INVALID", () => definePipeline(definition as never));
+    assert.match(error.message, message);
+  }
+});
+
+Deno.test("a pipeline refuses a plugin that attaches asynchronously or returns junk", async () => {
+  const open = (attach: () => unknown) =>
+    definePipeline({
+      models: MODELS,
+      provider: "cpu",
+      plugins: [{ name: "odd", attach } as Plugin],
+    }).open();
+  const cases: readonly [() => unknown, RegExp][] = [
+    [() => Promise.reject(new Error("late")), /"odd" to "text": its attach\(\) returned a promise/],
+    [() => 3, /cannot be disposed of/],
+    [() => null, /cannot be disposed of/],
+    [() => ({}), /cannot be disposed of/],
+    [() => {
+      throw Object.create(null);
+    }, /it threw: a value/],
+  ];
+  for (const [attach, message] of cases) {
+    const error = await expectCode("PIPELINE_INVALID", () => open(attach));
+    assert.match(error.message, message);
+    assert.deepEqual(error.details, { plugin: "odd", model: "text" });
+  }
+  await new Promise((resolve) => setTimeout(resolve, 5)); // the late rejection ends nothing
+  const coded = new HooklineError("OPTION_INVALID", { message: "m", fix: "f" });
+  const same = await expectCode("OPTION_INVALID", () =>
+    open(() => {
+      throw coded;
+    }));
+  assert.equal(same, coded);
+  assert.equal(sessionLedger.count, 0);
+});
+
+Deno.test("a pipeline's options go to openModel(), which refuses a misspelt one", async () => {
+  const error = await expectCode(
+    "OPTION_INVALID",
+    () => definePipeline({ models: MODELS, optimisation: "all" } as never).open(),
+  );
+  assert.equal(error.fix, 'did you mean "optimization"?');
+  await using _ = await definePipeline({ models: MODELS, provider: "cpu", optimization: "basic" })
+    .open();
 });

@@ -50,3 +50,13 @@ Deno.test("FeedGuard of a model without inputs takes no feed", async () => {
   );
   assert.match(error.fix, /the model takes no input/);
 });
+
+Deno.test("FeedGuard refuses feeds that are no object, with the inputs' names", async () => {
+  const guard = new FeedGuard([SPEC], "m");
+  for (const feeds of [null, undefined, "x", 3]) {
+    const error = await expectCode("FEED_DATA", () => guard.check(feeds as never));
+    assert.match(error.message, /the feeds are (null|of type)/);
+    assert.match(error.fix, /takes "x"/);
+  }
+  await expectCode("FEED_DATA", () => guard.check({ x: 3 as never }));
+});

@@ -123,3 +123,23 @@ Deno.test("every provider describes itself under its own name", () => {
   assert.equal(providerDescriptor("cpu").determinism, "bitwise");
   assert.ok(providerDescriptor("cpu").platforms.includes(process.platform));
 });
+
+Deno.test("resolveProvider() looks for CUDA without a prompt where reading is not granted", async () => {
+  const { permissions } = Deno;
+  const asked: unknown[] = [];
+  const denying = {
+    querySync: (question: unknown) => {
+      asked.push(question);
+      return { state: "prompt" };
+    },
+  };
+  Object.defineProperty(Deno, "permissions", { value: denying, configurable: true });
+  try {
+    const { provider, because } = await resolveProvider("auto", UNTOUCHED);
+    assert.equal(provider.name, "cpu");
+    assert.match(because, process.platform === "linux" ? /may not look for/ : /cpu/);
+    if (process.platform === "linux") assert.equal(asked.length, 1);
+  } finally {
+    Object.defineProperty(Deno, "permissions", { value: permissions, configurable: true });
+  }
+});

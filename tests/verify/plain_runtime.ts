@@ -25,6 +25,8 @@ export interface PlainTensor {
 export type PlainFailure =
   /** An input is a sequence, an optional, or of a type that JavaScript has no array for. */
   | "JavaScript cannot feed it"
+  /** It draws random numbers without a seed: it never gives the same result twice. */
+  | "draws random numbers"
   | "does not load"
   | "does not run"
   | "gives another result than the suite expects";
@@ -111,6 +113,7 @@ export async function tryPlain(path: string): Promise<PlainResult> {
     why,
     detail: (cause instanceof Error ? cause.message : String(cause)).slice(0, 300),
   });
+  if (liveNodes(path).some(drawsRandomly)) return fails("draws random numbers", "no seed");
   let session: OrtSession;
   try {
     session = await openPlain(path);
@@ -142,19 +145,23 @@ export async function tryPlain(path: string): Promise<PlainResult> {
   }
 }
 
-/** How many nodes a model has on the way to its outputs. */
-export function liveNodes(path: string): number {
+/** The nodes of a model that are on the way to its outputs. */
+export function liveNodes(path: string): NodeProto[] {
   const { graph } = fromBinary(ModelProtoSchema, readFileSync(path));
-  if (graph === undefined) return 0;
-  const wanted = new Set(graph.output.map(({ name }) => name));
-  let live = 0;
+  const wanted = new Set(graph?.output.map(({ name }) => name));
+  const live: NodeProto[] = [];
   // Nodes come in topological order, so that one pass from the last to the first finds them all.
-  for (const node of graph.node.toReversed()) {
+  for (const node of graph?.node.toReversed() ?? []) {
     if (!node.output.some((name) => name !== "" && wanted.has(name))) continue;
-    live++;
+    live.push(node);
     for (const name of read(node)) wanted.add(name);
   }
   return live;
+}
+
+function drawsRandomly({ opType, attribute }: NodeProto): boolean {
+  return /^(Bernoulli|Multinomial|Random(Normal|Uniform)(Like)?)$/.test(opType) &&
+    !attribute.some(({ name }) => name === "seed");
 }
 
 /** What a node reads, and everything that is read in its bodies. */

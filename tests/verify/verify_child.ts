@@ -54,7 +54,7 @@ async function verifyOne(suite: SuiteModel): Promise<ModelResult> {
   let plain: PlainResult | null = null;
   let isSingle = false;
   if (suite.inputs === "backend") {
-    isSingle = liveNodes(suite.path) < 2;
+    isSingle = liveNodes(suite.path).length < 2;
     plain = await tryPlain(suite.path);
     if (!plain.passes) {
       return { kind: "plain fails", why: plain.why, detail: plain.detail, isSingle };

@@ -145,3 +145,14 @@ Deno.test({
     assert.deepEqual(jsonlIn(folder), []);
   }),
 });
+
+Deno.test({
+  ...skippable("openModel() fails on a terminal where the trace may not be written", NO_SCRIPT),
+  fn: inFolder(async (folder) => {
+    const grants = ["--allow-read", "--allow-ffi", "--allow-env"];
+    const seen = await run(folder, { HOOKLINE_TRACE_ACTIVATIONS: "1" }, { grants, terminal: true });
+    assert.match(seen.output, /no permission to write it/);
+    assert.doesNotMatch(seen.output, /Allow\?/);
+    assert.deepEqual(jsonlIn(folder), []);
+  }),
+});

@@ -69,3 +69,9 @@ Deno.test("traceFromEnvironment() names the variable that is wrong", async () =>
   assert.match(steps.message, /HOOKLINE_TRACE_STEPS/);
   assert.equal(from({})().name, "activation-trace-environment");
 });
+
+Deno.test("activationTrace() refuses options that it does not have, and texts of another kind", async () => {
+  assert.match(await refused({ outputs: "a" })(), /there is no such option.*output/);
+  assert.match(await refused({ output: 3 })(), /output.*type number/);
+  assert.match(await refused({ layers: /a/ })(), /layers.*type object/);
+});

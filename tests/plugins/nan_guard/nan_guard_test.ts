@@ -72,3 +72,10 @@ Deno.test("nanGuard() lets a healthy model pass with its own bits, and leaves no
   }
   assert.equal(model.plan().kind, "whole");
 });
+
+Deno.test("nanGuard() refuses options that it does not have", () => {
+  assert.throws(() => nanGuard({ select: "zzz" } as never), {
+    code: "OPTION_INVALID",
+    fix: "use some of modules, infinities",
+  });
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { definePipeline } from "../../../mod.ts";
-import { outputCapturePlugin } from "../../../plugins/output_capture/mod.ts";
+import { definePipeline, openModel } from "../../../mod.ts";
+import { outputCapture, outputCapturePlugin } from "../../../plugins/output_capture/mod.ts";
 import { chainFeeds, chainModel } from "../../pipeline/_small_models.ts";
 import { expectCode } from "../../sessions/expect_code.ts";
 import { valueOf } from "./_models.ts";
@@ -26,4 +26,11 @@ Deno.test("outputCapturePlugin() gives every model of a pipeline its capture, un
     await expectCode("OPTION_INVALID", () => Promise.resolve(plugin.of("three")));
   }
   await expectCode("OPTION_INVALID", () => Promise.resolve(plugin.of("one")));
+});
+
+Deno.test("outputCapture() refuses what is no model, and options that it does not have", async () => {
+  await expectCode("OPTION_INVALID", () => outputCapture({} as never));
+  await using model = await openModel(chainModel(), { provider: "cpu" });
+  await expectCode("OPTION_INVALID", () => outputCapture(model, { key: {} } as never));
+  await expectCode("OPTION_INVALID", () => outputCapture(model, { byteBudget: "a" as never }));
 });

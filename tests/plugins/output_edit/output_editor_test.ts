@@ -270,3 +270,11 @@ Deno.test("outputEdit() attaches to the named model of a pipeline, and off costs
     coded("MODULE_UNKNOWN"),
   );
 });
+
+Deno.test("outputEdit() and OutputEditor refuse unknown options and edits that are no set", async () => {
+  for (const options of [{ edits: 3 }, { edits: null }, { setup: 3 }, { edit: [] }]) {
+    assert.throws(() => outputEdit(options as never), coded("OPTION_INVALID"));
+  }
+  await using model = await openTorch("bert");
+  assert.throws(() => new OutputEditor(model, { captures: "x" } as never), coded("OPTION_INVALID"));
+});

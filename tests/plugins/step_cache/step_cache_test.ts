@@ -214,3 +214,9 @@ Deno.test("a cache is refused on a span whose outputs continue none of its input
     },
   );
 });
+
+Deno.test("the caches refuse options that they do not have", () => {
+  const options = { blocks: BLOCKS, threshold: 0.1, coefficient: [] };
+  assert.throws(() => teaCache(options as never), { code: "OPTION_INVALID" });
+  assert.throws(() => firstBlockCache(options as never), { code: "OPTION_INVALID" });
+});
