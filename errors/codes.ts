@@ -64,8 +64,7 @@ export const ERROR_CODES = {
   OPTION_INVALID: "an option has a value that is not allowed",
   PLAN_CYCLE: "the chosen modules cannot be cut apart because they depend on one another",
   PLAN_VALUE_TYPE: "a value at a cut has a type that cannot cross it",
-  PIPELINE_INVALID:
-    "a pipeline is incomplete, names things twice, or a plugin does not attach",
+  PIPELINE_INVALID: "a pipeline is incomplete, names things twice, or a plugin does not attach",
   CAPTURE_EMPTY: "a requested capture recorded nothing, because none of its modules ran",
   CAPTURE_BUDGET: "captured values would take more bytes than the budget allows",
   TRACE_INCOMPARABLE: "two traces have too little in common to be compared",

@@ -2,4 +2,4 @@
 // layout check whose subject does not exist yet is skipped with its reason; once true, it fails.
 
 /** Whether what the repo promises must already be there. */
-export const STRICT: boolean = false;
+export const STRICT: boolean = true;

@@ -32,7 +32,7 @@ Deno.test("PlanMaker plans for what stands in the registries at that moment", ()
   const handle = b.register(scaleOutputs("edit", 2));
   const plan = plans.make({});
   assert.deepEqual([plan.kind, plan.order], ["split", { a: ["see"], b: ["edit"] }]);
-  plans.requireCurrent(plan);
+  plans.requireCurrent(plan, undefined);
   handle[Symbol.dispose]();
   assert.equal(plans.make({}).kind, "tapped");
 });
@@ -47,7 +47,7 @@ Deno.test("PlanMaker leaves out hooks that take no part", async () => {
   assert.equal(without.kind, "whole");
   takesPart = true;
   assert.equal(plans.make({}).kind, "split");
-  await expectCode("OPTION_INVALID", () => plans.requireCurrent(without));
+  await expectCode("OPTION_INVALID", () => plans.requireCurrent(without, undefined));
 });
 
 Deno.test("PlanMaker taps and cuts on request, and joins that with what hooks ask", async () => {
