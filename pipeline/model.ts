@@ -317,10 +317,11 @@ export class Model {
 
   /** Takes the plan and the hooks together, before anything is awaited: they belong to one version. */
   #begin(options: RunOptions): HeldRun {
-    if (options.plan !== undefined) this.#planner.requireCurrent(options.plan, options.outputs);
-    const compiled = options.plan === undefined
-      ? this.#activate(options.outputs).compiled
-      : this.#active.compile(options.plan);
+    const { plan, outputs } = options;
+    if (plan !== undefined) this.#planner.requireCurrent(plan, outputs);
+    const { compiled } = plan === undefined
+      ? this.#activate(outputs)
+      : this.#active.activate(this.#version, `plan ${plan.hash}`, () => plan);
     return this.#runs.begin(compiled, this.#registries);
   }
 
