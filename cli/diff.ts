@@ -1,8 +1,11 @@
 // `hookline diff REFERENCE CANDIDATE`: where two traces begin to differ. The comparison itself is
 // parity/trace_diff.ts; here are its options and its words.
 
+import { resolve } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { diffHeat } from "../parity/report/diff_heat.ts";
+import { diffReportHtml } from "../parity/report/diff_report_html.ts";
 import { diffTraces } from "../parity/trace_diff.ts";
 import type {
   ModuleDifference,
@@ -13,6 +16,7 @@ import type {
 import type { Style } from "./_console.ts";
 import type { Invocation } from "./_invocation.ts";
 import { collect, numberOf } from "./_model_options.ts";
+import { writeOutput } from "./_output_file.ts";
 import { plural } from "./_units.ts";
 
 /** How many rows of the table, and how many names, are shown to people. */
@@ -44,8 +48,11 @@ export function diffCommand(invocation: Invocation): CommandUnknownOpts {
     .addOption(
       new Option("--window <records>", "how far apart partners may stand").argParser(numberOf),
     )
+    .option("--html <file>", "write a report for people: one HTML file that needs no network")
     .option("--json", "print one JSON document on standard output and nothing else");
-  return command.action(async (reference, candidate, { rtol, atol, map, guess, window }) => {
+  return command.action(async (reference, candidate, options) => {
+    const { rtol, atol, map, guess, window, html } = options;
+    const heat = html === undefined ? null : diffHeat();
     invocation.progress("comparing");
     const diff = await diffTraces(reference, candidate, {
       rtol,
@@ -53,15 +60,19 @@ export function diffCommand(invocation: Invocation): CommandUnknownOpts {
       map: map ?? [],
       guessPrefixes: guess,
       ...(window === undefined ? {} : { window }),
+      ...(heat === null ? {} : { onCompared: heat.onCompared }),
     });
-    reportDiff(diff, invocation);
+    if (html !== undefined && heat !== null) {
+      writeOutput(html, new TextEncoder().encode(diffReportHtml(diff, heat.finish())));
+    }
+    reportDiff(diff, invocation, html === undefined ? null : resolve(html));
   });
 }
 
-function reportDiff(diff: TraceDiff, invocation: Invocation): void {
+function reportDiff(diff: TraceDiff, invocation: Invocation, html: string | null): void {
   const { problem, status, ...facts } = diff;
   if (problem !== null && !invocation.isJson) {
-    if (status !== "incomparable") invocation.console.out(`${diffText(diff, invocation)}\n`);
+    if (status !== "incomparable") invocation.console.out(`${diffText(diff, invocation, html)}\n`);
     const { code, ...init } = problem;
     invocation.fail(new HooklineError(code, init));
     return;
@@ -70,13 +81,17 @@ function reportDiff(diff: TraceDiff, invocation: Invocation): void {
     error: { code: problem.code, message: problem.message, fix: problem.fix, ...problem.details },
   };
   invocation.report({
-    document: { status, ...facts, ...error },
-    text: () => diffText(diff, invocation),
+    document: { status, ...facts, ...(html === null ? {} : { html }), ...error },
+    text: () => diffText(diff, invocation, html),
     status: problem !== null ? 2 : status === "diverged" ? 1 : 0,
   });
 }
 
-function diffText(diff: TraceDiff, { console: { outStyle: style } }: Invocation): string {
+function diffText(
+  diff: TraceDiff,
+  { console: { outStyle: style } }: Invocation,
+  html: string | null,
+): string {
   const { status, first, reference, candidate, statistics } = diff;
   const color = status === "same" ? style.green : style.red;
   const headline = style.bold(color(status));
@@ -107,6 +122,7 @@ function diffText(diff: TraceDiff, { console: { outStyle: style } }: Invocation)
       `  header    ${field}: ${shortText(left)} and ${shortText(right)}`
     ),
     ...diff.notes.map((note) => `  ${style.yellow("note")}      ${note}`),
+    ...(html === null ? [] : [`  report    ${html}`]),
     ...tableLines(diff, style),
   ].join("\n");
 }

@@ -6,6 +6,20 @@ import type { TraceSource } from "./trace_source.ts";
 import { planStatistics, StatisticComparer } from "./trace_statistics.ts";
 import type { ToleranceOptions } from "./trace_tolerance.ts";
 
+/** Two records that were compared. */
+export interface ComparedRecords {
+  /** The module's path, as the reference has it. */
+  readonly module: string;
+  /** The tensor's label. */
+  readonly tensor: string;
+  /** The step, or null. */
+  readonly step: number | null;
+  /** Which call. */
+  readonly call: number;
+  /** The largest error over its tolerance; above 1 the records diverge. */
+  readonly ratio: number;
+}
+
 /** How many differences are kept as the worst ones. */
 export const WORST_KEPT = 10;
 
@@ -35,9 +49,17 @@ export class TraceComparison {
   readonly statistics: Set<string> = new Set();
   readonly #left: TraceSource;
   readonly #right: TraceSource;
+  readonly #onCompared: ((records: ComparedRecords) => void) | undefined;
   #worstLimit = 1;
 
-  constructor(options: ToleranceOptions, left: TraceSource, right: TraceSource) {
+  constructor(
+    options: ToleranceOptions & {
+      readonly onCompared?: ((records: ComparedRecords) => void) | undefined;
+    },
+    left: TraceSource,
+    right: TraceSource,
+  ) {
+    this.#onCompared = options.onCompared;
     this.comparer = new StatisticComparer(options);
     this.#left = left;
     this.#right = right;
@@ -63,6 +85,10 @@ export class TraceComparison {
     const ratio = this.comparer.compare(record, candidate.record, plan);
     if (ratio < 0) return;
     this.compared++;
+    if (this.#onCompared !== undefined) {
+      const { step, call } = reference;
+      this.#onCompared({ module: entry.module.path, tensor: entry.tensor, step, call, ratio });
+    }
     if (ratio > 1) {
       entry.diverged++;
       this.diverged++;

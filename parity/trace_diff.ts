@@ -6,11 +6,13 @@
 // length in waiting once, and not for the rest of the file.
 
 import { TraceAligner } from "./trace_alignment.ts";
-import { TraceComparison } from "./_trace_comparison.ts";
+import { type ComparedRecords, TraceComparison } from "./_trace_comparison.ts";
 import { NameTable, parseNameRules } from "./trace_names.ts";
 import { TraceSource } from "./trace_source.ts";
 import { requireTolerance, type ToleranceOptions } from "./trace_tolerance.ts";
 import { type TraceDiff, traceVerdict } from "./trace_verdict.ts";
+
+export type { ComparedRecords } from "./_trace_comparison.ts";
 
 /** Options of {@linkcode diffTraces}. */
 export interface TraceDiffOptions extends ToleranceOptions {
@@ -20,6 +22,8 @@ export interface TraceDiffOptions extends ToleranceOptions {
   readonly guessPrefixes?: boolean;
   /** How many records of its own file a record waits for; {@linkcode REORDER_WINDOW} when left out. */
   readonly window?: number;
+  /** Called for every pair of records that was compared: what a heat map is drawn from. */
+  readonly onCompared?: ((records: ComparedRecords) => void) | undefined;
 }
 
 /** How far apart two records that belong together may stand, in records of one file. */

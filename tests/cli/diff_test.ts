@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import type { TraceDiff } from "../../parity/trace_verdict.ts";
 import {
   fastvideoRows,
@@ -117,4 +118,22 @@ Deno.test("hookline diff refuses wrong use with an error document", async () => 
   assert.equal(await code(BERT, BERT, "--map", "encoder"), "OPTION_INVALID");
   assert.equal(await code(BERT, BERT, "--map", "encoder=no.such"), "OPTION_INVALID");
   assert.equal(await code(BERT, BERT, "--window", "0"), "OPTION_INVALID");
+});
+
+Deno.test("hookline diff --html writes a report beside its answer, and names it", async () => {
+  using folder = new TraceFolder();
+  const html = folder.text("").replace(/\.jsonl$/, ".html");
+  const outcome = await called(["diff", BERT, faultyBert(folder), "--html", html, "--json"]);
+  assert.equal(outcome.code, 1);
+  const { first, html: named } = documentOf(outcome) as unknown as TraceDiff & { html: string };
+  assert.equal(named, html);
+  assert.ok(readFileSync(html, "utf8").includes(`First off at <code>${first?.module}</code>`));
+  const text = await called(["diff", BERT, BERT, "--html", html]);
+  assert.match(text.stdout, new RegExp(`\n {2}report {4}${html}\n`));
+  assert.match(readFileSync(html, "utf8"), /<p class="status">same<\/p>/);
+  const other = folder.write([row("c.d")]);
+  assert.equal((await called(["diff", BERT, other, "--html", html])).code, 2);
+  assert.match(readFileSync(html, "utf8"), /<p class="status">incomparable<\/p>/);
+  const plain = await called(["diff", BERT, BERT, "--json"]);
+  assert.ok(!("html" in documentOf(plain)));
 });
