@@ -2,12 +2,15 @@
 // [--threads N]`. Standard output holds the table or the one JSON document, standard error the progress.
 
 import { parseArgs } from "node:util";
+import { chooseEngine } from "../sessions/engine_choice.ts";
 import { availableCores } from "../sessions/thread_budget.ts";
 import { type Bench, type BenchContext, ModelFolder } from "./bench.ts";
 import { type BenchRow, formatTable } from "./bench_row.ts";
 import { captureBench } from "./capture_bench.ts";
 import { dispatchBench } from "./dispatch_bench.ts";
 import { inspectBench } from "./inspect_bench.ts";
+import { isolationBench } from "./isolation_bench.ts";
+import { nativeBench } from "./native_bench.ts";
 import { openBench } from "./open_bench.ts";
 import { splitBench, tappedBench } from "./plans_bench.ts";
 import { traceBench } from "./trace_bench.ts";
@@ -25,6 +28,8 @@ export const BENCHES: readonly Bench[] = [
   traceBench,
   captureBench,
   traceDiffBench,
+  nativeBench,
+  isolationBench,
 ];
 
 interface Call {
@@ -41,6 +46,8 @@ export async function runBenches(
   benches: readonly Bench[],
   options: Omit<BenchContext, "models">,
 ): Promise<BenchRow[]> {
+  // Who opens the first session decides whether sessions can share threads: Hookline, as for its users.
+  await (await chooseEngine("auto")).engine.version();
   using models = new ModelFolder();
   const rows: BenchRow[] = [];
   for (const bench of benches) rows.push(...await bench.run({ ...options, models }));

@@ -16,7 +16,7 @@ export function addModelOptions(command: CommandUnknownOpts): CommandUnknownOpts
       new Option("--provider <name>", "execution provider: auto, cpu, cuda or webgpu")
         .default("auto"),
     )
-    .addOption(new Option("--engine <name>", "engine: auto or napi").default("auto"))
+    .addOption(new Option("--engine <name>", "engine: auto, napi or native").default("auto"))
     .addOption(
       new Option(
         "--optimization <level>",

@@ -5,7 +5,9 @@ import process from "node:process";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { Engine } from "../sessions/engine.ts";
+import { chooseEngine } from "../sessions/engine_choice.ts";
 import { NapiEngine } from "../sessions/napi_engine.ts";
+import type { NativeEngine } from "../sessions/native/native_engine.ts";
 import type { OrtReport } from "../sessions/ort_loader.ts";
 import { PROVIDER_NAMES, providerDescriptor } from "../sessions/provider.ts";
 import type { ProviderName } from "../sessions/providers/descriptor.ts";
@@ -70,9 +72,10 @@ async function makeChecks(onProgress: (what: string) => void): Promise<Check[]> 
     ...permissionChecks(),
   ];
   onProgress("loading onnxruntime-node");
-  const engine = new NapiEngine();
-  const report = await found(() => engine.report());
-  checks.push(...engineChecks(report));
+  const native = await nativeCheck(); // first: who opens a session first decides about shared threads
+  const report = await found(() => new NapiEngine().report());
+  checks.push(...engineChecks(report), native);
+  const { engine } = await chooseEngine("auto");
   const isLoaded = !(report instanceof HooklineError);
   for (const name of PROVIDER_NAMES) {
     onProgress(`probing ${name}`);
@@ -150,6 +153,23 @@ function engineChecks(report: OrtReport | HooklineError): Check[] {
       fix: isOff ? null : advice.join("; "),
     },
   ];
+}
+
+/** The engine that `auto` prefers. Without it everything works with the other one. */
+async function nativeCheck(): Promise<Check> {
+  const name = "native engine";
+  const report = await found(async () => {
+    const { engine } = await chooseEngine("native");
+    return await (engine as NativeEngine).report();
+  });
+  if (report instanceof HooklineError) {
+    return failed(name, `${report.message}; auto takes napi`, report.fix, "warn");
+  }
+  const { version, poolThreads } = report;
+  const threads = poolThreads === null
+    ? "each session has threads of its own"
+    : `all sessions share ${plural(poolThreads, "thread")}`;
+  return { name, status: "ok", detail: `version ${version}, auto takes it; ${threads}`, fix: null };
 }
 
 async function providerCheck(provider: ProviderName, engine: Engine): Promise<Check> {

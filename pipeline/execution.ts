@@ -11,6 +11,8 @@ import type { HookOrder } from "../hooks/order.ts";
 import type { GraphModule, ModuleCall } from "../graph/graph_module.ts";
 import { copyTensor, emptyTensorMap, type Tensor, type TensorMap } from "../tensor/tensor.ts";
 import type { CompiledPlan } from "./compiled_plan.ts";
+import { PrivateTensors } from "./residency/private_tensors.ts";
+import type { ResidencyRun } from "./residency/residency_run.ts";
 import type { EventStep, ModuleStep, Plan, PlanStep, SegmentStep } from "./plan.ts";
 
 /** A hooked module as a run needs it. */
@@ -68,6 +70,10 @@ interface RegionState {
 export class Execution {
   readonly #context: ExecutionContext;
   #feeds: TensorMap = emptyTensorMap();
+  /** This run's way through the streamed modules; null when all weights stay. */
+  #residency: ResidencyRun | null = null;
+  /** What nobody but sessions saw, where memory is short; null elsewhere. */
+  #private: PrivateTensors | null = null;
 
   constructor(context: ExecutionContext) {
     this.#context = context;
@@ -83,7 +89,16 @@ export class Execution {
     const { compiled, inputs } = this.#context;
     const { steps, outputs } = compiled.plan;
     this.#feeds = feeds;
-    const made = await this.#region(steps, pickFeeds(feeds, inputs), outputs);
+    if (compiled.residency !== null) {
+      this.#residency = compiled.residency.begin();
+      this.#private = new PrivateTensors();
+    }
+    let made: Record<string, Tensor>;
+    try {
+      made = await this.#region(steps, pickFeeds(feeds, inputs), outputs);
+    } finally {
+      await this.#residency?.end();
+    }
     for (const name of outputs) {
       // An output that is an input: results share no memory with feeds.
       if (inputs.includes(name)) made[name] = copyTensor(made[name] as Tensor);
@@ -110,7 +125,11 @@ export class Execution {
         else if (step.kind === "module") await this.#module(step, region);
         else await this.#event(step, region);
         // A long split holds a few activations, not all.
-        for (const name of last[index] ?? []) if (!kept.has(name)) region.values.delete(name);
+        for (const name of last[index] ?? []) {
+          if (kept.has(name)) continue;
+          if (!(name in given)) this.#private?.drop(region.values.get(name));
+          region.values.delete(name);
+        }
       }
       this.#context.signal?.throwIfAborted();
       return pick(region.values, wanted);
@@ -120,10 +139,12 @@ export class Execution {
   }
 
   async #segment(segment: SegmentStep, { values }: RegionState): Promise<void> {
-    const session = this.#context.compiled.session(segment);
+    const { compiled, signal } = this.#context;
+    const session = compiled.session(segment);
     const feeds = segment.isWhole ? this.#wholeFeeds(values) : pick(values, segment.inputs);
-    const outputs = await session.run(feeds, segment.outputs);
+    const outputs = await session.run(feeds, segment.outputs, { signal });
     for (const name of segment.outputs) values.set(name, outputs[name] as Tensor);
+    this.#private?.made(Object.values(outputs));
   }
 
   /** ONNX Runtime wants every input of a whole model, also those that no node uses. */
@@ -139,6 +160,7 @@ export class Execution {
     const dispatch = step.kind === "enter" ? this.#enter(step, region) : entered(step, region);
     if (dispatch === null) return;
     const given = pick(region.values, step.values);
+    this.#private?.shown(given, dispatch.order);
     if (step.kind === "enter") {
       await dispatch.enter(given);
       return;
@@ -150,18 +172,32 @@ export class Execution {
 
   async #module(step: ModuleStep, region: RegionState): Promise<void> {
     const dispatch = this.#enter(step, region);
-    const inner: Forward = (inputs) => this.#region(step.steps, inputs, step.outputs);
+    const inner = this.#forwardOf(step);
     let outputs: TensorMap;
     if (dispatch === null) outputs = await inner(pick(region.values, step.inputs));
     else {
-      const inputs = await dispatch.enter(pick(region.values, step.inputs));
+      const given = pick(region.values, step.inputs);
+      this.#private?.shown(given, dispatch.order);
+      const inputs = await dispatch.enter(given);
       const computed = dispatch.hasReplacer
         ? await dispatch.replace(inputs, inner)
         : await inner(inputs);
+      this.#private?.shown(computed, dispatch.order);
       outputs = await dispatch.leave(computed);
       region.open.delete(callKey(step));
     }
     for (const name of step.outputs) region.values.set(name, outputs[name] as Tensor);
+  }
+
+  /** What a module computes, its weights brought near where they are streamed. */
+  #forwardOf(step: ModuleStep): Forward {
+    const forward = (inputs: TensorMap): Promise<TensorMap> =>
+      this.#region(step.steps, inputs, step.outputs);
+    const residency = this.#residency;
+    if (residency === null || this.#context.compiled.residency?.isStreamed(step) !== true) {
+      return forward;
+    }
+    return (inputs) => residency.around(step.module, () => forward(inputs));
   }
 
   /** The dispatch of a call that begins; null where the plan cuts without any hook. */

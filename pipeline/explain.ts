@@ -1,10 +1,13 @@
 // A plan in words for people: one line says what runs, the following lines why.
 
 import type { PlanDocument } from "./planner.ts";
+import { explainResidency } from "./residency/explain_residency.ts";
 
 /** Facts about the model that a plan does not hold. */
 export interface ExplainContext {
   readonly engine: string;
+  /** Why this engine was chosen. */
+  readonly engineReason: string;
   /** Why this provider was chosen. */
   readonly provider: string;
 }
@@ -28,8 +31,12 @@ export function explainPlan(document: PlanDocument, context: ExplainContext): st
       lines.push(`  order at ${module === "" ? "the whole model" : module}: ${hooks.join(", ")}`);
     }
   }
+  if (document.residency !== undefined) {
+    for (const line of explainResidency(document.residency)) lines.push(`  ${line}`);
+  }
   if (document.mayEndFusions.length > 0) lines.push(`  ${fusionLine(document.mayEndFusions)}`);
-  lines.push(`engine ${context.engine}; ${context.provider}`);
+  lines.push(`engine ${context.engine}: ${context.engineReason}`);
+  lines.push(`provider: ${context.provider}`);
   lines.push(`plan ${document.planHash.slice(0, 12)}`);
   return lines.join("\n");
 }

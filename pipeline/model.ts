@@ -24,6 +24,7 @@ import type { Plan } from "./plan.ts";
 import { PlanMaker, type PlanOptions } from "./plan_maker.ts";
 import { type PlanDocument, planDocument } from "./planner.ts";
 import { type ModelProvenance, provenanceOf, type ProvenanceOptions } from "./provenance.ts";
+import { ModelResidency } from "./residency/model_residency.ts";
 import { checkRunOptions } from "./run_options.ts";
 import { type HeldRun, RunsInFlight } from "./runs_in_flight.ts";
 import { SessionPool } from "./session_pool.ts";
@@ -32,6 +33,8 @@ import { ValueTypes } from "./value_types.ts";
 /** How a model is run; every field is decided when it is opened. */
 export interface ModelSettings {
   readonly engine: Engine;
+  /** Why this engine; left out where nobody chose. */
+  readonly engineReason?: string;
   readonly provider: ResolvedProvider;
   readonly optimization: OptimizationLevel;
   /** Threads per session: one number for all, because another number can change bits. */
@@ -42,7 +45,10 @@ export interface ModelSettings {
 
 /** Options of {@linkcode Model.run}. */
 export interface RunOptions {
-  /** Ends the run between two segments; the promise rejects with the signal's reason. */
+  /**
+   * Ends the run between two segments, and with the native engine inside one; the promise rejects with
+   * the signal's reason.
+   */
   readonly signal?: AbortSignal;
   /**
    * Names of the outputs that are wanted; all of them when left out. With hooks, nodes that neither
@@ -70,6 +76,7 @@ export class Model {
   readonly #guard: FeedGuard;
   readonly #finder: ModuleFinder;
   readonly #registries = new Map<string, HookRegistry>();
+  readonly #residency: ModelResidency;
   readonly #planner: PlanMaker;
   readonly #active: ActivePlan;
   readonly #runs: RunsInFlight;
@@ -85,13 +92,19 @@ export class Model {
     this.#guard = new FeedGuard(structure.inputs, structure.skeleton.label);
     this.#finder = new ModuleFinder(structure);
     this.#runs = new RunsInFlight(structure.skeleton.label);
-    this.#planner = new PlanMaker(structure, this.#finder, this.#registries);
-    this.#active = new ActivePlan({
+    const { engine, optimization, threads } = settings;
+    const provider = settings.provider.provider.name;
+    const host = { structure, engine, provider, optimization, threads };
+    this.#residency = new ModelResidency(host, (path) => this.#finder.get(path));
+    this.#planner = new PlanMaker(
       structure,
-      engine: settings.engine,
-      provider: settings.provider.provider.name,
-      optimization: settings.optimization,
-      threads: settings.threads,
+      this.#finder,
+      this.#registries,
+      this.#residency,
+    );
+    this.#active = new ActivePlan({
+      ...host,
+      residency: this.#residency,
       pool: this.#pool,
       types: new ValueTypes(structure, settings.engine),
     });
@@ -123,6 +136,11 @@ export class Model {
     return this.#structure.tree;
   }
 
+  /** Paths of the largest run of neighbours with equal structure; empty when no two are equal. */
+  get repeatedBlocks(): readonly string[] {
+    return this.#finder.repeatedBlocks;
+  }
+
   /** The execution provider and why it was chosen. */
   get provider(): { readonly name: string; readonly because: string } {
     return {
@@ -134,6 +152,11 @@ export class Model {
   /** The engine's name. */
   get engine(): "napi" | "native" {
     return this.#settings.engine.name;
+  }
+
+  /** Why this engine was chosen. */
+  get engineReason(): string {
+    return this.#settings.engineReason ?? "it was given";
   }
 
   /** sha256 of the model's structure, in hex: weights are not read. */
@@ -212,6 +235,7 @@ export class Model {
   explain(options: PlanOptions = {}): string {
     return explainPlan(this.explainDocument(options), {
       engine: this.engine,
+      engineReason: this.engineReason,
       provider: this.provider.because,
     });
   }
@@ -294,7 +318,7 @@ export class Model {
       const session = await held.open();
       options.signal?.throwIfAborted();
       if (session !== null) {
-        const outputs = await session.run(feeds, wanted);
+        const outputs = await session.run(feeds, wanted, { signal: options.signal });
         options.signal?.throwIfAborted();
         return outputs;
       }
@@ -365,6 +389,7 @@ export class Model {
     failures.push(...await this.#active.close());
     for (const registry of this.#registries.values()) await attempt(() => registry.clear());
     await attempt(() => this.#pool.close());
+    this.#residency[Symbol.dispose]();
     if (failures.length > 1) throw new AggregateError(failures, `closing "${this.label}" failed`);
     if (failures.length > 0) throw failures[0];
   }

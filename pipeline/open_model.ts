@@ -2,11 +2,10 @@
 // before the first run.
 
 import { HooklineError } from "../errors/hookline_error.ts";
-import { nearestNames } from "../errors/nearest_names.ts";
 import { requireOptions } from "../errors/option_names.ts";
 import { isSwitchedOn, readVariable } from "../host/environment.ts";
 import type { Engine, OptimizationLevel } from "../sessions/engine.ts";
-import { NapiEngine } from "../sessions/napi_engine.ts";
+import { chooseEngine } from "../sessions/engine_choice.ts";
 import { type ResolvedProvider, resolveProvider } from "../sessions/provider.ts";
 import { openSessions } from "../sessions/session_ledger.ts";
 import { availableCores, threadBudget } from "../sessions/thread_budget.ts";
@@ -20,8 +19,12 @@ export interface OpenOptions {
    * which; `"cpu"`, `"cuda"` or `"webgpu"` is taken or refused, never replaced.
    */
   readonly provider?: "auto" | "cpu" | "cuda" | "webgpu";
-  /** Engine: `"auto"` (the default) or `"napi"`; or one of your own, as tests do. */
-  readonly engine?: "auto" | "napi" | Engine;
+  /**
+   * Engine: `"auto"` (the default) takes `"native"` where Deno lets it work (`--allow-ffi` without a list
+   * of paths) and `"napi"` elsewhere, and says which; a name is taken or refused, never replaced; or one
+   * of your own, as tests do.
+   */
+  readonly engine?: "auto" | "napi" | "native" | Engine;
   /**
    * How far ONNX Runtime may rewrite the graph; `"all"` by default, as ONNX Runtime itself does.
    * `"disabled"` makes tapped and split plans equal to the whole model bit for bit.
@@ -52,8 +55,6 @@ const LEVELS: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "
 /** Switches the activation trace on; its other variables are read by the plugin. */
 const TRACE_SWITCH = "HOOKLINE_TRACE_ACTIVATIONS";
 
-let napi: Engine | undefined;
-
 /**
  * Opens a model from a path, a `file:` URL, its bytes, or a skeleton. Weights are not read: a 2 GB model
  * opens in milliseconds.
@@ -62,7 +63,7 @@ let napi: Engine | undefined;
  * traced: see `docs/plugins/activation_trace.md`.
  *
  * @throws {HooklineError} a MODEL_ code when the file is damaged or missing, PROVIDER_UNKNOWN,
- * PROVIDER_UNAVAILABLE, ENGINE_UNKNOWN or OPTION_INVALID.
+ * PROVIDER_UNAVAILABLE, ENGINE_UNKNOWN, ENGINE_UNAVAILABLE or OPTION_INVALID.
  *
  * @example
  * ```ts
@@ -77,10 +78,11 @@ export async function openModel(source: ModelSource, options: OpenOptions = {}):
   checkOptions({ optimization, threads, idleByteBudget });
   const isTraced = isSwitchedOn(TRACE_SWITCH, readVariable(TRACE_SWITCH));
   const structure = new ModelStructure(source, options);
-  const engine = chooseEngine(options.engine ?? "auto");
+  const { engine, because: engineReason } = await chooseEngine(options.engine ?? "auto");
   const provider: ResolvedProvider = await resolveProvider(options.provider ?? "auto", engine);
   const model = new Model(structure, {
     engine,
+    engineReason,
     provider,
     optimization,
     threads: threads ?? threadBudget(availableCores(), openSessions()),
@@ -99,25 +101,6 @@ async function traceModel(model: Model): Promise<void> {
     await model.close();
     throw error;
   }
-}
-
-function chooseEngine(asked: "auto" | "napi" | Engine): Engine {
-  if (asked === "auto" || asked === "napi") return napi ??= new NapiEngine();
-  if (typeof asked === "object") {
-    const { open, version }: Partial<Engine> = asked;
-    if (typeof open === "function" && typeof version === "function") return asked;
-    throw new HooklineError("ENGINE_UNKNOWN", {
-      message: "cannot use this object as an engine: it lacks open() or version()",
-      fix: 'give an object with the methods of Engine, or use "auto" or "napi"',
-      details: { engine: null, nearest: [] },
-    });
-  }
-  const nearest = nearestNames(String(asked), ["auto", "napi"]);
-  throw new HooklineError("ENGINE_UNKNOWN", {
-    message: `cannot use engine "${String(asked)}": no engine has this name`,
-    fix: nearest.length > 0 ? `did you mean "${nearest[0]}"?` : `use "auto" or "napi"`,
-    details: { engine: String(asked), nearest },
-  });
 }
 
 function checkOptions(options: {

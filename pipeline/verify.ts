@@ -7,7 +7,7 @@ import { equalBlocks } from "../graph/equal_blocks.ts";
 import type { GraphModule } from "../graph/graph_module.ts";
 import { type ModuleSelector, selectModules } from "../graph/selector.ts";
 import type { ValueSpec } from "../sessions/engine.ts";
-import { NapiEngine } from "../sessions/napi_engine.ts";
+import { chooseEngine } from "../sessions/engine_choice.ts";
 import type { TensorMap } from "../tensor/tensor.ts";
 import { SplitChoice } from "./_split_choice.ts";
 import { isWithin, tensorDifference, toleranceOf } from "./_tensor_difference.ts";
@@ -138,7 +138,7 @@ export async function verifyModel(
   const reference = await model.run(feeds);
   const again = compare(reference, await model.run(feeds), {});
   onProgress("looking at the types of values");
-  const engine = typeof options.engine === "object" ? options.engine : new NapiEngine();
+  const { engine } = await chooseEngine(options.engine ?? "auto");
   const choice = new SplitChoice(model, structure, new ValueTypes(structure, engine));
   const tapped = await choice.tapEverything();
   const split = await choice.cutAfter(splitModules(model, structure, options.split ?? "leaves"));

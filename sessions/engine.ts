@@ -66,8 +66,27 @@ export interface SessionSettings {
    * small sessions of a split model then reuse the same warm memory; true when left out.
    */
   readonly arena?: boolean;
+  /**
+   * Also writes the optimized model with its weights in ONNX Runtime's own layout: opened from there they
+   * are mapped, not copied. Only for models whose weights are prepacked.
+   */
+  readonly savePrepacked?: {
+    /** Absolute path of the `.onnx` file to write. */
+    readonly modelPath: string;
+    /** Name of the file beside it that takes the weights. */
+    readonly dataName: string;
+  };
   /** Names the session in errors and in the ledger: `"segment 3: encoder.layer.1"`. */
   readonly label: string;
+}
+
+/** Options of {@linkcode EngineSession.run}. */
+export interface SessionRunOptions {
+  /**
+   * Ends the run: the promise rejects with the signal's reason and the session stays usable. The native
+   * engine ends a run that computes; the napi engine looks at the signal before it begins and never again.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An open model. Release it once; `await using` does. */
@@ -77,16 +96,22 @@ export interface EngineSession {
   /** The declared outputs, in the graph's order. */
   readonly outputs: readonly ValueSpec[];
   /**
-   * Runs the model. Feeds are borrowed until the promise resolves: do not write to them before. The
-   * outputs belong to the caller and share no memory with feeds or with other runs.
+   * Runs the model. Feeds are borrowed until the promise settles: neither write to them nor transfer
+   * them before. The outputs belong to the caller and share no memory with feeds or with other runs.
    *
    * @param feeds One tensor for each input, no more and no fewer.
    * @param fetches The outputs wanted; all of them when left out.
+   * @param options The signal that ends the run.
    * @throws {HooklineError} FEED_MISSING, FEED_UNKNOWN, FEED_DTYPE, FEED_RANK, FEED_SHAPE or FEED_DATA
    * when the feeds do not fit the inputs, FETCH_UNKNOWN when an output does not exist,
-   * SESSION_RELEASED after `release`, SESSION_RUN when the execution fails.
+   * SESSION_RELEASED after `release`, SESSION_RUN when the execution fails; `signal.reason` when it was
+   * aborted.
    */
-  run(feeds: TensorMap, fetches?: readonly string[]): Promise<TensorMap>;
+  run(
+    feeds: TensorMap,
+    fetches?: readonly string[],
+    options?: SessionRunOptions,
+  ): Promise<TensorMap>;
   /**
    * Frees the model. Waits for the runs in flight, refuses new ones at once; a second call is the
    * first one's promise.

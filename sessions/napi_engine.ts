@@ -6,9 +6,16 @@
 import { type DType, dtypeInfo } from "../tensor/dtype.ts";
 import { emptyTensorMap, type TensorData, type TensorMap } from "../tensor/tensor.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
-import { nearestNames } from "../errors/nearest_names.ts";
-import type { Engine, EngineSession, SessionSettings, SessionSource, ValueSpec } from "./engine.ts";
+import type {
+  Engine,
+  EngineSession,
+  SessionRunOptions,
+  SessionSettings,
+  SessionSource,
+  ValueSpec,
+} from "./engine.ts";
 import { FeedGuard } from "./feed_guard.ts";
+import { FetchGuard } from "./fetch_guard.ts";
 import {
   loadOrt,
   type OrtFeed,
@@ -71,8 +78,7 @@ class NapiSession implements EngineSession {
   readonly #session: OrtSession;
   readonly #settings: SessionSettings;
   readonly #guard: FeedGuard;
-  readonly #outputNames: readonly string[];
-  readonly #tensorOutputs: ReadonlySet<string>;
+  readonly #fetchGuard: FetchGuard;
   /** Every tensor output when asking for fewer would go wrong; see `isInherited`. */
   readonly #alwaysFetched: readonly string[] | null;
   readonly #strikeOff: () => void;
@@ -91,11 +97,9 @@ class NapiSession implements EngineSession {
     this.#session = session;
     this.#settings = settings;
     this.#guard = new FeedGuard(this.inputs, settings.label);
-    this.#outputNames = this.outputs.map((spec) => spec.name);
-    this.#tensorOutputs = new Set(
-      this.outputs.filter((spec) => spec.isTensor).map((spec) => spec.name),
-    );
-    this.#alwaysFetched = this.#outputNames.some(isInherited) ? [...this.#tensorOutputs] : null;
+    this.#fetchGuard = new FetchGuard(this.outputs, settings.label);
+    const { names, tensorNames } = this.#fetchGuard;
+    this.#alwaysFetched = names.some(isInherited) ? tensorNames : null;
     this.#strikeOff = sessionLedger.add({
       label: settings.label,
       engine: "napi",
@@ -111,16 +115,13 @@ class NapiSession implements EngineSession {
 
   async run(
     feeds: TensorMap,
-    fetches: readonly string[] = this.#outputNames,
+    fetches: readonly string[] = this.#fetchGuard.names,
+    options?: SessionRunOptions,
   ): Promise<TensorMap> {
     if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
+    options?.signal?.throwIfAborted(); // and no later: the addon cannot end a run
     this.#guard.check(feeds);
-    for (let index = 0; index < fetches.length; index++) {
-      if (!this.#tensorOutputs.has(fetches[index] as string)) {
-        throw this.#fetchError(fetches);
-      }
-    }
-    if (fetches.length === 0) throw this.#fetchError(fetches);
+    this.#fetchGuard.check(fetches);
     const ortFeeds: Record<string, OrtFeed> = {};
     const inputs = this.inputs;
     for (let index = 0; index < inputs.length; index++) {
@@ -184,29 +185,6 @@ class NapiSession implements EngineSession {
       });
     }
     this.#strikeOff();
-  }
-
-  #fetchError(fetches: readonly string[]): HooklineError {
-    const { label } = this.#settings;
-    const tensors = [...this.#tensorOutputs];
-    const unknown = fetches.filter((name) => !this.#outputNames.includes(name));
-    const others = fetches.filter((name) =>
-      this.#outputNames.includes(name) && !this.#tensorOutputs.has(name)
-    );
-    const quote = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
-    const why = unknown.length > 0
-      ? `no output is called ${quote(unknown)}`
-      : others.length > 0
-      ? `output ${quote(others)} is a sequence, an optional or a map`
-      : "no output was asked for";
-    const nearest = unknown.flatMap((name) => nearestNames(name, tensors, 1));
-    return new HooklineError("FETCH_UNKNOWN", {
-      message: `cannot run ${label}: ${why}`,
-      fix: nearest.length > 0
-        ? `did you mean ${quote(nearest)}?`
-        : `ask for some of ${quote(tensors)}`,
-      details: { label, unknown, notTensors: others, nearest },
-    });
   }
 }
 

@@ -4,10 +4,11 @@
 
 import process from "node:process";
 import { HooklineError } from "../errors/hookline_error.ts";
-import { setVariable } from "../host/environment.ts";
 import { causeText, firstUsefulLine } from "./session_errors.ts";
 import { type OrtSessionOptions, ortSessionOptions } from "./session_options.ts";
 import { ortLibraryFolder } from "./_ort_library.ts";
+import { isTooOld, tooOldError } from "./_ort_version.ts";
+import { switchTelemetryOff, type TelemetryState } from "./_telemetry.ts";
 import { unaryModel } from "./_tiny_model.ts";
 
 /** A tensor as ONNX Runtime takes it: a plain object is cheaper than its Tensor class. */
@@ -84,7 +85,7 @@ export interface OrtReport {
   /** Version of onnxruntime-node and of the library in it. */
   readonly version: string;
   /** `"off"`, or why it could not be switched off. */
-  readonly telemetry: "off" | `could not be switched off: ${string}`;
+  readonly telemetry: TelemetryState;
   /** Folder of the native library, or null when it cannot be told. */
   readonly libraryFolder: string | null;
 }
@@ -95,33 +96,6 @@ export interface OrtLibrary {
   readonly report: OrtReport;
   /** The module itself: for engines alone, never for a plugin. */
   readonly module: OrtModule;
-}
-
-const OLDEST: readonly number[] = [1, 24, 1];
-
-function switchTelemetryOff(): OrtReport["telemetry"] {
-  if (setVariable("ORT_DISABLE_TELEMETRY", "1")) return "off";
-  const fix = "set it to 1 in the environment or grant --allow-env=ORT_DISABLE_TELEMETRY";
-  return `could not be switched off: this process may not set ORT_DISABLE_TELEMETRY; ${fix}`;
-}
-
-function isOlder(version: string): boolean {
-  const parts = version.split(/[.+-]/, 3).map(Number);
-  for (let index = 0; index < OLDEST.length; index++) {
-    const found = parts[index] ?? 0;
-    const wanted = OLDEST[index] as number;
-    if (Number.isNaN(found)) return true;
-    if (found !== wanted) return found < wanted;
-  }
-  return false;
-}
-
-function tooOld(version: string, why: string): HooklineError {
-  return new HooklineError("ORT_TOO_OLD", {
-    message: `cannot use onnxruntime-node ${version}: ${why}`,
-    fix: "install onnxruntime-node 1.24.1 or newer (Hookline is made with 1.29.0)",
-    details: { version },
-  });
 }
 
 function unavailable(cause: unknown): HooklineError {
@@ -175,7 +149,7 @@ async function testFetchOrder(
       for (const name of fetches) {
         const data = results[name]?.data as ArrayLike<number> | undefined;
         if (data?.[0] !== expected[name]) {
-          throw tooOld(version, "it returns outputs under wrong names");
+          throw tooOldError(version, "it returns outputs under wrong names");
         }
       }
     }
@@ -207,8 +181,8 @@ export async function loadOrt(
     throw unavailable(cause);
   }
   const version = module.env?.versions?.node ?? "without a version";
-  if (isOlder(version)) {
-    throw tooOld(version, "versions before 1.24.1 mix up outputs");
+  if (isTooOld(version)) {
+    throw tooOldError(version, "versions before 1.24.1 mix up outputs");
   }
   try {
     await testFetchOrder(module, version);

@@ -17,6 +17,12 @@ export interface OrtSessionEntries {
   };
   /** Present when weights are to stay as the file has them. */
   readonly disable_prepacking?: "1";
+  /** Present when the optimized model is written: the file for its weights, beside it. */
+  readonly optimized_model_external_initializers_file_name?: string;
+  /** Weights of fewer bytes stay in the model file. */
+  readonly optimized_model_external_initializers_min_size_in_bytes?: string;
+  /** Weights are written as they were prepacked. */
+  readonly save_external_prepacked_constant_initializers?: "1";
   /** The only folder in which external weights of a model given as bytes are looked for. */
   readonly model_external_initializers_file_folder_path?: string;
 }
@@ -33,6 +39,8 @@ export interface OrtSessionOptions {
   readonly interOpNumThreads: 1;
   /** Present when the session is to have no memory arena of its own. */
   readonly enableCpuMemArena?: false;
+  /** Present when the optimized model is written: where to. */
+  readonly optimizedModelFilePath?: string;
   /** Always 3: errors alone. */
   readonly logSeverityLevel: 3;
   /** The session's label, which ONNX Runtime prints with its errors. */
@@ -120,22 +128,44 @@ export function ortSessionOptions(
       "resolve the folder to an absolute path first",
     );
   }
+  const { savePrepacked } = settings;
+  if (savePrepacked !== undefined) requireSavable(savePrepacked, prepacking);
   return {
     executionProviders: providerDescriptor(provider).executionProviders(),
     graphOptimizationLevel: optimization,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     ...(settings.arena === false ? { enableCpuMemArena: false as const } : {}),
+    ...(savePrepacked === undefined ? {} : { optimizedModelFilePath: savePrepacked.modelPath }),
     logSeverityLevel: 3,
     logId: label,
     extra: {
       session: {
         intra_op: { allow_spinning: "0" },
         ...(prepacking ? {} : { disable_prepacking: "1" as const }),
+        ...(savePrepacked === undefined ? {} : {
+          optimized_model_external_initializers_file_name: savePrepacked.dataName,
+          optimized_model_external_initializers_min_size_in_bytes: "1024",
+          save_external_prepacked_constant_initializers: "1" as const,
+        }),
         ...(weightFolder === null
           ? {}
           : { model_external_initializers_file_folder_path: weightFolder }),
       },
     },
   };
+}
+
+/** ONNX Runtime writes wherever it is told to, past Deno's write permission: a plain place it must be. */
+function requireSavable(
+  { modelPath, dataName }: NonNullable<SessionSettings["savePrepacked"]>,
+  prepacking: boolean,
+): void {
+  if (!prepacking) throw invalid("savePrepacked", "set without prepacking", "prepack the weights");
+  if (!isAbsolute(modelPath)) {
+    throw invalid("savePrepacked.modelPath", "a relative path", "resolve the path first");
+  }
+  if (!/^[\w.-]+$/.test(dataName) || dataName.startsWith(".")) {
+    throw invalid("savePrepacked.dataName", JSON.stringify(dataName), "use a plain file name");
+  }
 }

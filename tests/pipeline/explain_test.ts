@@ -4,7 +4,11 @@ import { openModel } from "../../pipeline/open_model.ts";
 import type { PlanDocument } from "../../pipeline/planner.ts";
 import { floats, modelBytes, node, valueInfo } from "../support/build_model.ts";
 
-const CONTEXT = { engine: "napi", provider: "cpu was asked for" };
+const CONTEXT = {
+  engine: "napi",
+  engineReason: "napi was asked for",
+  provider: "cpu was asked for",
+};
 const DOCUMENT: PlanDocument = {
   plan: "split",
   planHash: "0123456789abcdef",
@@ -24,7 +28,8 @@ Deno.test("explainPlan() says what runs, then why, then the order, engine and ha
     "  segment 0: a, b, c and 2 more, 1 tap",
     "  segment 1: 3 nodes",
     "  order at a: x, y",
-    "engine napi; cpu was asked for",
+    "engine napi: napi was asked for",
+    "provider: cpu was asked for",
     "plan 0123456789ab",
   ]);
 });

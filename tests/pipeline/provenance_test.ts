@@ -25,7 +25,7 @@ Deno.test("model.provenance() tells model, plan, versions and settings", async (
     planHash: model.plan().hash,
     plan: "whole",
     provider: "cpu",
-    engine: "napi",
+    engine: "native",
     optimization: "basic",
     threads: 1,
   });

@@ -37,7 +37,7 @@ Deno.test("verifyModel() compares the tapped and the split plan with the whole m
     repeatable: true,
     outputs: 1,
     rounds: 1,
-    engine: "napi",
+    engine: "native",
     provider: "cpu",
     optimization: "disabled",
   });

@@ -451,7 +451,8 @@ export function engineConformance(makeEngine: () => Engine): void {
     const released = session.release().then(() => order.push("released"));
     await expectCode("SESSION_RELEASED", () => session.run({ x: float32([1], [3]) }));
     await Promise.all([...runs, released]);
-    assert.deepEqual(order, ["run 1", "run 2", "released"]);
+    assert.equal(order.pop(), "released");
+    assert.deepEqual(order.sort(), ["run 1", "run 2"]);
   });
 
   test("releases after a run in flight that fails", async () => {

@@ -96,7 +96,7 @@ Deno.test(
       model: "model.onnx",
       plan: "tapped",
       provider: "cpu",
-      engine: "napi",
+      engine: "native",
       optimization: "all",
       threads: 0,
       modules: 1,

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import type { ResidencyRequest } from "../../../hooks/residency_request.ts";
+import {
+  chooseStrategy,
+  type ResidencyMeans,
+} from "../../../pipeline/residency/strategy_choice.ts";
+import { fakeWeights, fakeWish, MEANS } from "./_fakes.ts";
+
+const BLOCKS = [fakeWeights("a", 100), fakeWeights("b", 300), fakeWeights("c", 200)];
+
+function choose(
+  request: Partial<ResidencyRequest> = {},
+  means: Partial<ResidencyMeans> = {},
+  blocks = BLOCKS,
+): ReturnType<typeof chooseStrategy> {
+  return chooseStrategy(blocks, fakeWish("a", request).request, { ...MEANS, ...means });
+}
+
+Deno.test("chooseStrategy() maps, and maps prepacked files where a folder is given", () => {
+  assert.equal(choose().strategy, "mapped");
+  assert.equal(choose({ cacheFolder: "/cache" }).strategy, "prepacked");
+  assert.equal(choose({ cacheFolder: "/cache" }, { knowsProcessor: false }).strategy, "mapped");
+});
+
+Deno.test("chooseStrategy() feeds weights where memory cannot be steered or lies on a device", () => {
+  assert.equal(choose({}, { canSteer: false }).strategy, "inputs");
+  assert.equal(choose({ cacheFolder: "/cache" }, { canSteer: false }).strategy, "inputs");
+  assert.equal(choose({}, { provider: "cuda" }).strategy, "inputs");
+  const folding = [fakeWeights("a", 1, { folding: ["Transpose"] })];
+  const chosen = choose({}, {}, folding);
+  assert.equal(chosen.strategy, "inputs");
+  assert.match(chosen.because, /what Transpose makes of weights/);
+});
+
+Deno.test("chooseStrategy() opens sessions for 4-bit weights", () => {
+  const packed = [fakeWeights("a", 1), fakeWeights("b", 1, { isPacked: true })];
+  assert.equal(choose({ cacheFolder: "/cache" }, {}, packed).strategy, "sessions");
+  assert.throws(() => choose({ strategy: "inputs" }, {}, packed), {
+    code: "RESIDENCY_IMPOSSIBLE",
+  });
+});
+
+Deno.test("chooseStrategy() takes the strategy that was asked for, or says why not", () => {
+  assert.equal(choose({ strategy: "sessions" }).strategy, "sessions");
+  assert.equal(choose({ strategy: "sessions" }).because, "asked for");
+  const impossible: readonly [Partial<ResidencyRequest>, Partial<ResidencyMeans>, RegExp][] = [
+    [{ strategy: "prepacked" }, {}, /folder/],
+    [{ strategy: "prepacked", cacheFolder: "/c" }, { knowsProcessor: false }, /processor/],
+    [{ strategy: "mapped" }, { canSteer: false, steering: "no FFI" }, /no FFI/],
+    [{ strategy: "mapped" }, { provider: "cuda" }, /not mapped on cuda/],
+    [{}, { hasFiles: false }, /given as bytes/],
+  ];
+  for (const [request, means, message] of impossible) {
+    assert.throws(() => choose(request, means), { code: "RESIDENCY_IMPOSSIBLE", message });
+  }
+});
+
+Deno.test("chooseStrategy() knows how much of the weights is in memory at once", () => {
+  const window = (request: Partial<ResidencyRequest>): number => choose(request).windowOf(BLOCKS);
+  assert.equal(window({ strategy: "mapped" }), 300);
+  assert.equal(window({ strategy: "prepacked", cacheFolder: "/c", ahead: 5 }), 300);
+  assert.equal(window({ strategy: "inputs", ahead: 0 }), 300);
+  assert.equal(window({ strategy: "inputs", ahead: 1 }), 500);
+  assert.equal(window({ strategy: "inputs", ahead: 9 }), 600);
+  assert.equal(window({ strategy: "sessions" }), 600);
+  assert.equal(choose().windowOf([]), 0);
+});
