@@ -62,7 +62,10 @@ export interface ComparedTensor {
   readonly problem?: string;
 }
 
-/** Upper edges of the histogram's bins, relative to the reference's scale; the last bin is open. */
+/**
+ * Upper edges of the histogram's bins, relative to the reference's scale. There is one bin more than edges:
+ * the first holds what is equal, the last what is above the last edge.
+ */
 export const HISTOGRAM_EDGES: readonly number[] = [
   0,
   1e-8,
@@ -84,6 +87,8 @@ export interface IntroducingModule {
   readonly call: number;
   /** Its worst output's error when fed with the reference's inputs. */
   readonly local: TensorError;
+  /** The error of the nodes that lie in no module inside it, which a container is ranked by. */
+  readonly own?: TensorError;
   /** Nodes of the candidate's module. */
   readonly nodes: number;
 }
@@ -108,7 +113,7 @@ export interface ComparedModel {
 
 /** What `compareModels` answers. */
 export interface CompareReport {
-  /** `"same"`: every output and every module is within tolerance. */
+  /** `"same"`: every output, and every module that is fed with the reference's inputs, is within tolerance. */
   readonly status: "same" | "diverged" | "incomparable";
   /** The modules that bring errors in, worst first. */
   readonly introducedBy: readonly IntroducingModule[];

@@ -6,6 +6,7 @@ import { decodeNpy, float32, type Model, openModel, type TensorMap, traceStep } 
 import { diffTraces, REORDER_WINDOW } from "../../parity/trace_diff.ts";
 import { activationTrace, type LabelMap } from "../../plugins/activation_trace/mod.ts";
 import { fixturePath } from "../support/fixture_path.ts";
+import { seededFaults } from "../support/seeded_faults.ts";
 import { fastvideoRows, fastvideoTrace, type Row, row, trace, TraceFolder } from "./_traces.ts";
 
 const FIXTURES = ["bert", "gpt2_past", "unet", "vit"];
@@ -67,13 +68,30 @@ for (const name of FIXTURES) {
   });
 }
 
+for (const name of FIXTURES) {
+  Deno.test(`diffTraces() names the altered module of ${name}, our trace against FastVideo's`, async () => {
+    // Only where the fault lies in a module without modules inside, and is seen by statistics.
+    const faults = (await seededFaults(25, [name])).filter(({ owner, effect }) =>
+      owner.module.path !== "" && owner.module.children.length === 0 && effect >= 1_000
+    ).slice(0, 6);
+    assert.equal(faults.length, 6);
+    for (const { owner, bytes, description } of faults) {
+      using folder = new TraceFolder();
+      const output = folder.text("");
+      await traceFixture(name, output, bytes);
+      const { status, first } = await diffTraces(fastvideoTrace(name), output);
+      assert.deepEqual([status, first?.module], ["diverged", owner.module.path], description);
+    }
+  });
+}
+
 const labels: Readonly<Record<string, LabelMap>> = JSON.parse(
   readFileSync(fixturePath("..", "plugins", "activation_trace", "labels.json"), "utf8"),
 );
 
-async function traceFixture(name: string, output: string): Promise<void> {
+async function traceFixture(name: string, output: string, altered?: Uint8Array): Promise<void> {
   const folder = fixturePath("torch", name);
-  await using model = await openModel(join(folder, "model.onnx"), { provider: "cpu" });
+  await using model = await openModel(altered ?? join(folder, "model.onnx"), { provider: "cpu" });
   await using _trace = activationTrace({
     stats: STATS,
     output,
