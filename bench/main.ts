@@ -11,6 +11,7 @@ import { dispatchBench } from "./dispatch_bench.ts";
 import { inspectBench } from "./inspect_bench.ts";
 import { isolationBench } from "./isolation_bench.ts";
 import { nativeBench } from "./native_bench.ts";
+import { offloadBench } from "./offload_bench.ts";
 import { openBench } from "./open_bench.ts";
 import { splitBench, tappedBench } from "./plans_bench.ts";
 import { traceBench } from "./trace_bench.ts";
@@ -30,6 +31,7 @@ export const BENCHES: readonly Bench[] = [
   traceDiffBench,
   nativeBench,
   isolationBench,
+  offloadBench,
 ];
 
 interface Call {

@@ -8,7 +8,8 @@ import { HooklineError } from "../errors/hookline_error.ts";
 /** A permission as Deno names it. */
 export type PermissionQuestion =
   | { readonly name: "env"; readonly variable: string }
-  | { readonly name: "read" | "write"; readonly path: string };
+  | { readonly name: "read" | "write"; readonly path: string }
+  | { readonly name: "run"; readonly command: string };
 
 /** The part of Deno that is asked; absent in Node. */
 interface PermissionHost {
