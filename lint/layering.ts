@@ -19,8 +19,10 @@ export const MAY_IMPORT: Readonly<Record<Layer, readonly Layer[] | "*">> = {
   formats: BASE,
   manifest: [...BASE, "hooks"],
   pipeline: [...BASE, "graph", "hooks", "sessions", "formats", "manifest"],
-  parity: [...BASE, "graph", "formats", "pipeline"],
+  parity: [...BASE, "graph", "hooks", "sessions", "formats", "pipeline"],
+  testing: [...BASE, "graph", "hooks", "sessions", "manifest", "pipeline"],
   plugins: ["mod", "formats"],
+  packages: ["mod", "testing"],
   mod: [
     ...BASE,
     "graph",

@@ -4,7 +4,7 @@
 import { repoPath } from "./location.ts";
 
 /** Files that must have a default export: plugin entries, and the entry of this lint plugin. */
-const DEFAULT_ALLOWED = /^(plugins\/[^/]+\/mod\.ts|lint\/plugin\.ts)$/;
+const DEFAULT_ALLOWED = /^((?:plugins|packages)\/[^/]+\/mod\.ts|lint\/plugin\.ts)$/;
 
 /** Every export has a name and is listed. */
 export const namedExports: Deno.lint.Rule = {
@@ -15,7 +15,8 @@ export const namedExports: Deno.lint.Rule = {
       context.report({
         node,
         message: `named-exports: ${from} has a default export`,
-        hint: "Export it by name; only plugins/*/mod.ts may have a default export",
+        hint:
+          "Export it by name; only plugins/*/mod.ts and packages/*/mod.ts may have a default export",
       });
     };
     return {

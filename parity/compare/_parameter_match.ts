@@ -72,11 +72,15 @@ function withParameters(tree: ModuleTree): GraphModule[] {
   return modulesOf(tree).filter((module) => module.parameters.length > 0);
 }
 
-/** Dtypes and shapes of a module's weights, sorted; `""` when it has none. */
+/** `TensorProto.DataType` of what holds sizes and places, not weights: int32, int64 and bool. */
+const SIZE_TYPES: ReadonlySet<number> = new Set([6, 7, 9]);
+
+/** Shapes of a module's weights, sorted; `""` when it has none. */
 function parameterKey(graph: ModelGraph, module: GraphModule): string {
   return module.parameters.flatMap((name) => {
     const tensor = graph.initializers.get(name);
-    if (tensor === undefined || tensor.dims.length === 0) return [];
+    if (tensor === undefined || SIZE_TYPES.has(tensor.dataType)) return [];
+    if (tensor.dims.every((size) => size === 1n)) return [];
     return [[...tensor.dims].sort().join("x")];
   }).sort().join(" ");
 }

@@ -154,7 +154,7 @@ function castIntegers(tensor: Tensor, dtype: DType): Tensor | null {
 
 /** Bits of a number in a format that is held as bits; too large is infinite, or NaN where nothing is. */
 function encodeBits(value: number, format: FloatFormat): number {
-  const { exponentBits, fractionBits, bias, special } = format;
+  const { exponentBits, fractionBits, special } = format;
   const sign = value < 0 || Object.is(value, -0) ? 2 ** (exponentBits + fractionBits) : 0;
   const all = 2 ** exponentBits - 1;
   const nan = special === "fnuz"
@@ -163,17 +163,21 @@ function encodeBits(value: number, format: FloatFormat): number {
     ? 2 ** (exponentBits + fractionBits) - 1
     : all * 2 ** fractionBits + 2 ** (fractionBits - 1);
   if (Number.isNaN(value)) return nan;
-  const magnitude = Math.abs(value);
-  const exponent = Math.max(1 - bias, Math.floor(Math.log2(magnitude || Number.MIN_VALUE)));
-  const step = 2 ** (exponent - fractionBits);
-  const units = roundHalfEven(magnitude / step);
-  // A carry out of the fraction lands in the exponent, where it belongs.
-  const bits = units + (exponent - 1 + bias) * 2 ** fractionBits;
   const limit = special === "ieee"
     ? all * 2 ** fractionBits
     : 2 ** (exponentBits + fractionBits) - (special === "fn" ? 1 : 0);
+  const bits = finiteBits(Math.abs(value), format);
   if (bits >= limit) return special === "ieee" ? sign + limit : special === "fn" ? nan + sign : nan;
   return special === "fnuz" && bits === 0 ? 0 : bits + sign;
+}
+
+/** Bits of a magnitude, as if exponents had no end. */
+function finiteBits(magnitude: number, { fractionBits, bias }: FloatFormat): number {
+  if (magnitude === Infinity) return Infinity;
+  const exponent = Math.max(1 - bias, Math.floor(Math.log2(magnitude || Number.MIN_VALUE)));
+  const units = roundHalfEven(magnitude / 2 ** (exponent - fractionBits));
+  // A carry out of the fraction lands in the exponent, where it belongs.
+  return units + (exponent - 1 + bias) * 2 ** fractionBits;
 }
 
 function roundHalfEven(value: number): number {

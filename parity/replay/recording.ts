@@ -11,10 +11,11 @@ import { emptyTensorMap, type TensorMap } from "../../tensor/tensor.ts";
 export interface RecordedCall {
   /** Which call of the module within the run, from 0. */
   readonly call: number;
-  /** Names of its inputs and outputs, in the module's order. */
+  /** Names of its inputs, in the module's order. */
   readonly inputs: readonly string[];
+  /** Names of its outputs. */
   readonly outputs: readonly string[];
-  /** {@linkcode moduleDigest} of the call. */
+  /** sha256 of its nodes and of every element of its weights, in hex. */
   readonly digest: string;
 }
 
@@ -22,14 +23,21 @@ export interface RecordedCall {
 export interface RecordingFacts {
   /** The model's file name. */
   readonly model: string;
-  /** sha256 of the model's structure. */
+  /** sha256 of the model's structure, in hex. */
   readonly structureHash: string;
+  /** The module's path. */
   readonly module: string;
+  /** The class that exported it, or null. */
   readonly className: string | null;
+  /** Its calls, in execution order. */
   readonly calls: readonly RecordedCall[];
+  /** The engine. */
   readonly engine: string;
+  /** The execution provider. */
   readonly provider: string;
+  /** How far ONNX Runtime was allowed to rewrite the graph. */
   readonly optimization: string;
+  /** Threads that compute one operator. */
   readonly threads: number;
   /** Versions of Hookline, ONNX Runtime and what ran both. */
   readonly versions: Readonly<Record<string, string>>;
@@ -51,6 +59,7 @@ export function tensorName(call: number, side: "in" | "out", value: string): str
 
 /** An open recording. */
 export interface Recording extends AsyncDisposable {
+  /** What its metadata say. */
   readonly facts: RecordingFacts;
   /** What a call was given. */
   inputs(call: RecordedCall): Promise<TensorMap>;

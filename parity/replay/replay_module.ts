@@ -56,7 +56,9 @@ export interface ReplayedOutput {
 
 /** One replayed call. */
 export interface ReplayedCall {
+  /** Which call of the module within the run, from 0. */
   readonly call: number;
+  /** Its outputs, in the module's order. */
   readonly outputs: readonly ReplayedOutput[];
 }
 
@@ -64,14 +66,19 @@ export interface ReplayedCall {
 export interface Replay {
   /** The worst of all outputs; within tolerance is |a − b| ≤ atol + rtol · max|recorded|, by dtype. */
   readonly status: "exact" | "within tolerance" | "differs";
+  /** The path of the module that ran. */
   readonly module: string;
+  /** Its calls, in execution order. */
   readonly calls: readonly ReplayedCall[];
   /** What the recording says of itself. */
   readonly recording: RecordingFacts;
-  /** How the module ran now. */
+  /** The engine that the module ran on now. */
   readonly engine: string;
+  /** The execution provider that it ran on now. */
   readonly provider: string;
+  /** How far ONNX Runtime was allowed to rewrite it now. */
   readonly optimization: OptimizationLevel;
+  /** Threads that computed one operator now. */
   readonly threads: number;
 }
 

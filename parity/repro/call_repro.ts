@@ -23,6 +23,7 @@ import { RUN_SCRIPT } from "./run_script.ts";
 export interface ReproRequest extends ErringCall, BisectOptions {
   /** The module's path in the reference; `""` is the model itself. */
   readonly module: string;
+  /** The class that exported it, or null. */
   readonly className: string | null;
   /** Which call of the module within the run, from 0. */
   readonly call: number;
@@ -36,8 +37,9 @@ export interface Repro {
   readonly directory: string;
   /** The module that the part lies in. */
   readonly module: string;
-  /** Nodes of the part, constant ones included, and of the whole candidate. */
+  /** Nodes of the part, constant ones included. */
   readonly nodes: number;
+  /** Nodes of the whole candidate, constant ones included. */
   readonly nodesOfModel: number;
   /** The part's operators in execution order. */
   readonly operators: readonly string[];

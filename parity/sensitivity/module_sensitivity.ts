@@ -63,13 +63,17 @@ const SUBSTITUTES: readonly string[] = ["float16", "bfloat16", "int8", "other"];
 
 /** What replacing one module does to one output of the model. */
 export interface OutputEffect {
+  /** The output's name. */
   readonly output: string;
+  /** How far it is from that of the model as it is. */
   readonly error: TensorError;
 }
 
 /** What replacing one module does. */
 export interface ModuleEffect {
+  /** The module's path. */
   readonly module: string;
+  /** The class that exported it, or null. */
   readonly className: string | null;
   /** The model's outputs, the worst first. */
   readonly outputs: readonly OutputEffect[];
@@ -77,6 +81,7 @@ export interface ModuleEffect {
 
 /** A ranking of modules. */
 export interface Sensitivity {
+  /** What stood in for each module. */
   readonly substitute: Rounding | "other";
   /** The worst first: by error over tolerance, then by the ratio of signal to noise. */
   readonly modules: readonly ModuleEffect[];

@@ -15,6 +15,7 @@ const NAMES = [
   "permission env",
   "onnxruntime-node",
   "telemetry",
+  "native engine",
   "provider cpu",
   "provider cuda",
   "provider webgpu",
@@ -49,6 +50,8 @@ Deno.test("hookline doctor fails without the engine, and still makes every check
   assert.equal(found.get("permission write")?.status, "ok");
   assert.equal(found.get("onnxruntime-node")?.status, "fail");
   assert.match(found.get("onnxruntime-node")?.fix ?? "", /--allow-ffi=/);
+  assert.equal(found.get("native engine")?.status, "warn");
+  assert.match(found.get("native engine")?.fix ?? "", /--allow-ffi without a list of paths/);
   assert.equal(found.get("engine self-test")?.status, "fail");
   assert.equal(found.get("session ledger")?.status, "ok");
 });

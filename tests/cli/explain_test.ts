@@ -27,6 +27,7 @@ Deno.test("hookline explain shows the whole plan where nothing is asked for", as
     because: [],
     engine: "napi",
     mayEndFusions: [],
+    plugins: [],
     provider: "cpu",
     skipped: [],
   });

@@ -22,7 +22,13 @@ Deno.test("hookline run prints every output's dtype, shape and fingerprint", asy
   assert.equal(outcome.code, 0, outcome.stderr);
   assert.equal(outcome.stderr, "");
   const { outputs, elapsedMs, ...others } = ran(documentOf(outcome));
-  assert.deepEqual(others, { plan: "whole", engine: "napi", provider: "cpu" });
+  assert.deepEqual(others, {
+    plan: "whole",
+    engine: "native",
+    provider: "cpu",
+    plugins: [],
+    denied: 0,
+  });
   assert.ok(elapsedMs > 0);
   assert.deepEqual(Object.keys(outputs), ["last_hidden_state", "pooler_output"]);
   assert.deepEqual(outputs["pooler_output"]?.shape, [2, 32]);
@@ -150,7 +156,7 @@ Deno.test("hookline run shows its outputs to people", async () => {
   const { code, stdout } = await called(["run", BERT, "--inputs", FOLDER, "--provider", "cpu"]);
   assert.equal(code, 0);
   const [first, ...others] = stdout.trimEnd().split("\n");
-  assert.match(first ?? "", /^whole plan on cpu \(napi\) in [\d.]+ ms$/);
+  assert.match(first ?? "", /^whole plan on cpu \(native\) in [\d.]+ ms$/);
   assert.match(
     others[0] ?? "",
     /^ {2}last_hidden_state {2}float32\[2, 7, 32\] {2}sha256 [0-9a-f]{64}$/,

@@ -53,7 +53,7 @@ const BAD: readonly (readonly [string, string, string])[] = [
   ["pipeline/plan.ts", 'import { a } from "../parity/live.ts";', LAYERING],
   ["pipeline/run.ts", 'import { a } from "../plugins/activation_trace/mod.ts";', LAYERING],
   ["pipeline/run.ts", 'await import("../plugins/first_block_cache/mod.ts");', LAYERING],
-  ["parity/live.ts", 'import { a } from "../hooks/order.ts";', LAYERING],
+  ["parity/live.ts", 'import { a } from "../manifest/grants.ts";', LAYERING],
   ["plugins/a/mod.ts", 'import { a } from "../b/mod.ts";', LAYERING],
   ["plugins/a/mod.ts", 'import { a } from "@hookline/hookline/plugins/b";', LAYERING],
   ["plugins/a/mod.ts", 'import { a } from "../../hooks/model_hook.ts";', LAYERING],

@@ -10,8 +10,12 @@ import { compareModels } from "../../../parity/compare/compare_models.ts";
 import type { CompareEvidence } from "../../../parity/compare/evidence.ts";
 import { writeRepro } from "../../../parity/repro/repro.ts";
 import type { Tensor } from "../../../tensor/tensor.ts";
+import { skippable } from "../../skippable.ts";
 import { tensorRatio } from "../../support/module_effect.ts";
 import { plainRun } from "../../support/plain_run.ts";
+import { rewrite } from "../../support/harmless_rewrites.ts";
+import { noNode, runRepro } from "../../support/run_repro.ts";
+import { seededRandom } from "../../support/seeded_random.ts";
 import { type SeededFault, seededFaults, tiedFaults } from "../../support/seeded_faults.ts";
 import { decodeModel } from "../../support/subject_models.ts";
 
@@ -133,6 +137,47 @@ Deno.test("writeRepro() shows every fault in a part of few nodes, on ONNX Runtim
   const bad = (await outcomes()).filter(({ reproProblem }) => reproProblem !== null)
     .map((outcome) => `${outcome.reproProblem}\n  ${missOf(outcome)}`);
   assert.deepEqual(bad, []);
+});
+
+Deno.test({
+  ...skippable("writeRepro() writes a script that shows the fault to whoever runs it", noNode()),
+  async fn() {
+    const faults = (await allFaults()).filter((_, index) => index % 50 === 0);
+    for (const { subject, bytes, description } of faults) {
+      const folder = mkdtempSync(join(tmpdir(), "hookline-fault-"));
+      try {
+        await compareModels(subject.bytes, bytes, {
+          feeds: subject.feeds,
+          evidence: async (evidence) => {
+            await writeRepro(evidence, folder);
+          },
+        });
+        const { status, text } = runRepro(folder);
+        assert.equal(status, 1, `${description}\n${text}`);
+        assert.match(text, /candidate .* times too much/);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    }
+  },
+});
+
+Deno.test("compareModels() names the altered module in models that were rewritten as well", async () => {
+  const misses: string[] = [];
+  const faults = (await allFaults()).filter((_, index) => index % 5 === 0);
+  for (const [seed, fault] of faults.entries()) {
+    const { subject, bytes, ownerPaths } = fault;
+    const kinds = ["reorder", "rename", "identity", "opset"] as const;
+    const rewritten = rewrite({ ...subject, bytes }, kinds, seededRandom(1_000 + seed));
+    const { status, introducedBy } = await compareModels(subject.bytes, rewritten.bytes, {
+      feeds: subject.feeds,
+    });
+    const named = introducedBy.map(({ module }) => module);
+    if (ownerPaths.includes(named[0] ?? "none")) continue;
+    misses.push(missOf({ fault, status, named, reproProblem: rewritten.description }));
+  }
+  // Where all names are lost and a weight is another, a module may find no partner and is not compared.
+  assert.ok(misses.length <= 0.1 * faults.length, misses.join("\n"));
 });
 
 for (const name of ["exports/tied_merged", "exports/dynamo_tied"]) {
