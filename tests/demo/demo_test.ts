@@ -1,6 +1,9 @@
 // The demo is the first thing that a person runs: it must do what it says on the real model.
 
 import assert from "node:assert/strict";
+import { readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 
 Deno.test("demo shows equal bits with and without hooks, and a changed output when one edits", async () => {
   const command = new Deno.Command(Deno.execPath(), {
@@ -21,6 +24,13 @@ Deno.test("demo shows equal bits with and without hooks, and a changed output wh
   );
   assert.match(text, /bits that differ from the run without hooks: 0\n/);
   assert.match(text, /bits that differ from the first run: 0\n/);
+  const [worst] =
+    text.match(/model\.encoder\.\d\.reparam_conv +off by .*SQNR [\d.]+ dB, 6 nodes/) ?? [];
+  assert.match(worst ?? "", /^model\.encoder\.3\./, "the int8 copy errs most in this convolution");
+  assert.match(text, /[1-9]\d* others only pass it on/);
+  const page = fileURLToPath(text.match(/report: (file:\S+)/)?.[1] ?? "");
+  assert.match(readFileSync(page, "utf8"), /model\.encoder\.3\.reparam_conv/);
+  rmSync(dirname(page), { recursive: true });
   assert.match(text, /sessions left open: 0/);
   const [plain, traced, edited] = [...text.matchAll(/speech: (\S+)/g)].map((match) => match[1]);
   assert.equal(traced, plain);
