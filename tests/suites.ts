@@ -43,6 +43,7 @@ const DOCUMENTED: readonly string[] = [
   "sessions",
   "formats",
   "manifest",
+  "testing",
   "pipeline",
   "parity",
   "plugins",

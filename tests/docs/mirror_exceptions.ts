@@ -11,6 +11,7 @@ export const SOURCE_FOLDERS: readonly string[] = [
   "sessions",
   "formats",
   "manifest",
+  "testing",
   "pipeline",
   "parity",
   "plugins",
@@ -27,20 +28,46 @@ export const UNTESTED_SOURCES: Readonly<Record<string, string>> = {
   "lint/free_names.ts": "tested through determinism_test.ts and deno_edges_test.ts",
   "lint/import_visitor.ts": "tested through layering_test.ts",
   "lint/location.ts": "tested through layering_test.ts",
+  "manifest/isolation/guest_core.ts":
+    "runs in another realm, tested through worker_host_test.ts and process_host_test.ts",
+  "manifest/isolation/guest_doors.ts": "runs in another realm, tested through evil_plugin_test.ts",
+  "manifest/isolation/guest_process.ts":
+    "runs in another realm, tested through process_host_test.ts",
+  "manifest/isolation/guest_watch.ts": "runs in another realm, tested through evil_plugin_test.ts",
+  "manifest/isolation/guest_worker.ts": "runs in another realm, tested through worker_host_test.ts",
+  "manifest/isolation/host_spec.ts": "types and two numbers, tested through both hosts",
+  "manifest/isolation/hosted_module.ts":
+    "tested through worker_host_test.ts and process_host_test.ts",
+  "manifest/plugin_module.ts": "types alone, tested through hosted_plugin_test.ts",
+  "manifest/effective_rights.ts": "types alone, tested through resolve_rights_test.ts",
+  "manifest/plugin_manifest.ts": "types alone, tested through manifest_schema_test.ts",
   "pipeline/plan.ts": "types and a hash, tested through planner_test.ts",
   "pipeline/plugin.ts": "types alone, tested through pipeline_test.ts",
+  "pipeline/residency/weight_stream.ts": "types alone, tested through the four streams",
   "sessions/engine.ts": "types alone, tested through engine_conformance.ts",
+  "sessions/native/native_availability.ts": "tested through engine_choice_test.ts",
+  "sessions/native/shared_weights.ts": "tested through weight_values_test.ts",
   "sessions/providers/cpu.ts": "tested through provider_test.ts",
   "sessions/providers/cuda.ts": "tested through provider_test.ts",
   "sessions/providers/descriptor.ts": "types alone, tested through provider_test.ts",
   "sessions/providers/webgpu.ts": "tested through provider_test.ts",
+  "testing/mod.ts": "a list of exports, held by public_exports_test.ts",
 };
 
 /** Test files that mirror no single source. */
 export const UNMIRRORED_TESTS: Readonly<Record<string, string>> = {
   "tests/graph/module_outputs_test.ts":
     "every module's values against PyTorch's, through ONNX Runtime",
+  "tests/manifest/isolation/evil_plugin_test.ts":
+    "the evil plugin at every level, through all of manifest/isolation",
+  "tests/parity/compare/harmless_test.ts": "what a comparison must not take for a difference",
+  "tests/parity/compare/seeded_faults_test.ts": "what a comparison must name",
+  "tests/parity/compare/silero_precision_test.ts": "a comparison of one real network's precisions",
+  "tests/parity/report/report_browser_test.ts": "the pages of all three reports, in a real browser",
+  "tests/sessions/native/bit_equality_test.ts": "every exported fixture on both engines",
+  "tests/manifest/first_party_test.ts": "the manifests of plugins/ against their code",
   "tests/plugins/all_together_test.ts": "all plugins on one model",
+  "tests/plugins/layerwise_offload/memory_test.ts": "the memory of processes that offload",
 };
 
 /** Folders of tests/ that mirror no source folder: they test the repo, not a module. */
@@ -50,5 +77,6 @@ export const UNMIRRORED_FOLDERS: readonly string[] = [
   "docs",
   "fixtures",
   "fuzz",
+  "packages",
   "verify",
 ];

@@ -22,6 +22,11 @@ for (const edge of DENO_EDGES) {
   });
 }
 
+Deno.test("deno-edges accepts Deno.* in the tests of a package, and nowhere else in it", () => {
+  assert.deepEqual(findings("packages/a/mod_test.ts", SOURCE), []);
+  assert.deepEqual(findings("packages/a/mod.ts", SOURCE), ["hookline/deno-edges"]);
+});
+
 Deno.test("deno-edges leaves members, strings and comments of that name alone", () => {
   const source = 'export const a = (x: { Deno: 1 }) => x.Deno + "Deno.pid"; // Deno.pid';
   assert.deepEqual(findings("graph/a.ts", source), []);

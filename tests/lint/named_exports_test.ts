@@ -35,6 +35,7 @@ for (
 
 Deno.test("named-exports lets a plugin's entry have a default, and no other file of it", () => {
   assert.deepEqual(findings("plugins/a/mod.ts", "export default 1;"), []);
+  assert.deepEqual(findings("packages/a/mod.ts", "export default 1;"), []);
   assert.deepEqual(findings("plugins/a/residual.ts", "export default 1;"), [RULE]);
   assert.deepEqual(findings("plugins/a/mod.ts", 'export * from "./residual.ts";'), [RULE]);
 });

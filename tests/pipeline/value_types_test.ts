@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { ModelStructure } from "../../pipeline/model_structure.ts";
 import { openModel } from "../../pipeline/open_model.ts";
 import { ValueTypes } from "../../pipeline/value_types.ts";
+import type { Engine, SessionSource } from "../../sessions/engine.ts";
+import { NapiEngine } from "../../sessions/napi_engine.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
 import { float32 } from "../../tensor/tensor.ts";
-import { ValueInfoProtoSchema } from "onnx-buf";
+import { ModelProtoSchema, ValueInfoProtoSchema } from "onnx-buf";
 import { int64s, modelBytes, node, valueInfo } from "../support/build_model.ts";
 import { expectCode } from "../sessions/expect_code.ts";
 import { hook, scaleOutputs } from "./_hooks.ts";
 import { chainModel } from "./_small_models.ts";
+import { blocksModel } from "./residency/_blocks_model.ts";
 import { SpyEngine } from "./_spy_engine.ts";
 
 /** `m` puts x into a sequence, `n` takes it out: a sequence between two modules. */
@@ -77,4 +80,49 @@ Deno.test("a cut or a tap at a sequence is refused before anything runs; others 
   model.registry("n").register(scaleOutputs("edit", 2));
   model.registry("").register(hook({ name: "see", postForward: () => {} }));
   assert.deepEqual((await model.run(feeds))["y"]?.data, Float32Array.of(-2, -4));
+});
+
+Deno.test("ValueTypes maps no weight where memory is short, and gives the same types", async () => {
+  using file = blocksModel();
+  const structure = new ModelStructure(file.path);
+  const values = structure.graph.nodes.flatMap((node) => node.outputs).filter((name) =>
+    !structure.graph.isConstantValue(name)
+  );
+  const engine = new NapiEngine();
+  const plain = await new ValueTypes(structure, engine).require(values);
+  const sources: SessionSource[] = [];
+  const spying: Engine = {
+    name: "napi",
+    version: () => engine.version(),
+    open: (source, settings) => {
+      sources.push(source);
+      return engine.open(source, settings);
+    },
+  };
+  const types = new ValueTypes(structure, spying);
+  assert.deepEqual(await types.require(values, { isMemoryShort: true }), plain);
+  assert.equal(sources.length, 1);
+  const [source] = sources;
+  assert.ok(source?.kind === "bytes");
+  const { graph } = fromBinary(ModelProtoSchema, source.bytes);
+  assert.ok(graph?.initializer.every((tensor) => tensor.dataLocation === 0));
+});
+
+Deno.test("ValueTypes falls back to the probe with weights when operators want constants", async () => {
+  using file = blocksModel();
+  const structure = new ModelStructure(file.path);
+  const engine = new NapiEngine();
+  let refused = 0;
+  const picky: Engine = {
+    name: "napi",
+    version: () => engine.version(),
+    open: (source, settings) => {
+      const first = refused++ === 0;
+      return first ? Promise.reject(new Error("not constant")) : engine.open(source, settings);
+    },
+  };
+  const value = structure.tree.get("blocks.0")?.calls[0]?.outputs[0] ?? assert.fail();
+  const types = await new ValueTypes(structure, picky).require([value], { isMemoryShort: true });
+  assert.equal(types.get(value)?.dtype, "float32");
+  assert.equal(refused, 2);
 });

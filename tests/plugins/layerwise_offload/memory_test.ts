@@ -73,7 +73,7 @@ Deno.test({
   ),
   async fn() {
     using file = blocksModel({ blocks: BLOCKS, width: WIDTH, heads: 8 });
-    const limit = 5 * BLOCK;
+    const limit = 4 * BLOCK;
     const plain = await child([file.path, null, "plain", limit]);
     assert.notEqual(plain.code, 0);
     const wanted = await child([file.path, null, "plain"]);
