@@ -89,9 +89,19 @@ export class CaptureStore {
     }
     const kept = this.#retention === "copy" ? copyTensor(value.tensor) : value.tensor;
     const list = this.#values.get(value.module) ?? [];
-    list.push(Object.freeze({ ...value, tensor: kept }));
+    // Shards run side by side: which of them comes first is chance, in the store it is not.
+    const overtaken = list.findLastIndex((earlier) => !comesAfter(earlier, value));
+    list.splice(overtaken + 1, 0, Object.freeze({ ...value, tensor: kept }));
     this.#values.set(value.module, list);
   }
+}
+
+/** True for what another shard kept of the same run, of a later call or with a higher number. */
+function comesAfter(earlier: CapturedActivation, value: CapturedActivation): boolean {
+  if (earlier.shard === null || value.shard === null || earlier.shard === value.shard) return false;
+  if (earlier.runId !== value.runId) return false;
+  if (earlier.callIndex !== value.callIndex) return earlier.callIndex > value.callIndex;
+  return earlier.shard > value.shard;
 }
 
 function requireOne(option: string, value: string, allowed: readonly string[]): void {
