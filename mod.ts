@@ -50,6 +50,12 @@ export {
   type OriginalForward,
   type PhaseResult,
 } from "./hooks/model_hook.ts";
+export type {
+  AdmittedResidency,
+  ResidencyPlacement,
+  ResidencyRequest,
+  ResidencyStrategy,
+} from "./hooks/residency_request.ts";
 export { StateManager, type StateManagerOptions } from "./hooks/state_manager.ts";
 export { JsonlSink, type JsonlSinkOptions } from "./formats/jsonl_sink.ts";
 export {
@@ -86,6 +92,8 @@ export type {
   ValueSpec,
 } from "./sessions/engine.ts";
 export type { ProviderName } from "./sessions/providers/descriptor.ts";
+export { harden, type HardenOptions, type HardenReport } from "./sessions/harden.ts";
+export type { RevocablePermission } from "./host/revocation.ts";
 export { type OpenSession, openSessions } from "./sessions/session_ledger.ts";
 export { Model, type RunOptions } from "./pipeline/model.ts";
 export type { ModelSource, ModuleBoundaries } from "./pipeline/model_structure.ts";
@@ -106,8 +114,61 @@ export type {
   SegmentStep,
 } from "./pipeline/plan.ts";
 export type { PlanOptions } from "./pipeline/plan_maker.ts";
+export type { ResidencyForecast } from "./pipeline/residency/forecast.ts";
+export type { ResidencySchedule, ScheduledBlock } from "./pipeline/residency/schedule.ts";
 export type { PlanDocument } from "./pipeline/planner.ts";
 export type { Plugin, PluginContext } from "./pipeline/plugin.ts";
+export { attachPlugins } from "./pipeline/attach_plugins.ts";
+export { type LoadedPlugin, loadPlugin, type LoadPluginOptions } from "./pipeline/load_plugin.ts";
+export {
+  checkPlugin,
+  type CheckPluginOptions,
+  type PluginCheck,
+  type PluginFinding,
+} from "./pipeline/check_plugin.ts";
+export {
+  type Audit,
+  type AuditEntry,
+  type AuditLog,
+  type AuditLogOptions,
+  type AuditRecord,
+  createAuditLog,
+} from "./manifest/audit.ts";
+export type { EffectiveRights, ReadLevel, RightSource } from "./manifest/effective_rights.ts";
+export {
+  type GrantOptions,
+  grantRequested,
+  type Grants,
+  type PluginGrant,
+  readGrants,
+  writeGrants,
+} from "./manifest/grants.ts";
+export type { PluginTally } from "./manifest/guarded_hook.ts";
+export { HOOK_API_VERSION } from "./manifest/hook_api.ts";
+export type { IntegrityState } from "./manifest/integrity.ts";
+export type { PermissionId } from "./manifest/permission_scope.ts";
+export type {
+  Budgets,
+  DeclaredHook,
+  Grant,
+  IsolationLevel,
+  Numerics,
+  PermissionRequest,
+  PluginKind,
+  PluginManifest,
+} from "./manifest/plugin_manifest.ts";
+export type {
+  PluginCall,
+  PluginHook,
+  PluginHost,
+  PluginModule,
+  PluginOptions,
+  PluginPhase,
+  PluginResult,
+  PluginSink,
+} from "./manifest/plugin_module.ts";
+export { type PluginFolder, readManifest } from "./manifest/read_manifest.ts";
+export type { CallTensors, TensorFacts, TensorStatistics } from "./manifest/tensor_facts.ts";
 export type { ModelProvenance, ProvenanceOptions } from "./pipeline/provenance.ts";
 export { type DType } from "./tensor/dtype.ts";
 export { type NdArray, ndarrayView } from "./tensor/ndarray_view.ts";

@@ -55,6 +55,41 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import("./diff.ts")).diffCommand,
   },
   {
+    name: "record",
+    summary: "keep what one module is given and gives",
+    load: async () => (await import("./record.ts")).recordCommand,
+  },
+  {
+    name: "replay",
+    summary: "run a recorded module alone and compare",
+    load: async () => (await import("./replay.ts")).replayCommand,
+  },
+  {
+    name: "sensitivity",
+    summary: "rank modules by what coarser numbers in them do to the outputs",
+    load: async () => (await import("./sensitivity.ts")).sensitivityCommand,
+  },
+  {
+    name: "compare",
+    summary: "compare two models and name the modules that bring an error in",
+    load: async () => (await import("./compare.ts")).compareCommand,
+  },
+  {
+    name: "report",
+    summary: "draw a trace as one HTML file",
+    load: async () => (await import("./report.ts")).reportCommand,
+  },
+  {
+    name: "plugin",
+    summary: "make, check, grant and list plugins, and print the flags that they need",
+    load: async () => (await import("./plugin.ts")).pluginCommand,
+  },
+  {
+    name: "completion",
+    summary: "print a script that completes this command line in your shell",
+    load: async () => (await import("./completion.ts")).completionCommand,
+  },
+  {
     name: "doctor",
     summary: "check versions, providers, permissions and the engine",
     load: async () => (await import("./doctor.ts")).doctorCommand,

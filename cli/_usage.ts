@@ -1,9 +1,10 @@
 // Commander set up for this command line: it prints nothing by itself and ends no process, and what it
 // finds wrong becomes a CLI_USAGE error like any other.
 
-import { Command, CommanderError } from "@commander-js/extra-typings";
+import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { nearestNames } from "../errors/nearest_names.ts";
+import { examplesText } from "./_examples.ts";
 import type { Invocation } from "./_invocation.ts";
 import { SUBCOMMANDS } from "./_subcommands.ts";
 import { VERSION } from "./_version.ts";
@@ -32,7 +33,9 @@ export async function runProgram(args: readonly string[], invocation: Invocation
       : new Command(entry.name).description(entry.summary);
     program.addCommand(made.summary(entry.summary));
   }
-  for (const command of [program, ...program.commands]) {
+  for (const { command, path } of commandsBelow(program)) {
+    const examples = examplesText(path);
+    if (examples !== "") command.addHelpText("after", examples);
     command.exitOverride().configureOutput({
       writeOut: (text) => void printed.push(text),
       writeErr: () => {},
@@ -45,11 +48,54 @@ export async function runProgram(args: readonly string[], invocation: Invocation
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw usageError(error, name);
+    if (error.exitCode !== 0 && error.code === "commander.help" && name !== null) {
+      throw withoutDeed(program, name);
+    }
+    if (error.exitCode !== 0) throw usageError(error, calledPath(program, args));
     const text = printed.join("").trimEnd();
     const document = error.code === "commander.version" ? { version: VERSION } : { help: text };
     invocation.report({ document, text: () => text });
   }
+}
+
+interface Placed {
+  readonly command: CommandUnknownOpts;
+  /** The words that call it, without `hookline`. */
+  readonly path: string;
+}
+
+/** A command with all below it. */
+function commandsBelow(command: CommandUnknownOpts, path = ""): Placed[] {
+  return [
+    { command, path },
+    ...command.commands.flatMap((one) =>
+      commandsBelow(one, path === "" ? one.name() : `${path} ${one.name()}`)
+    ),
+  ];
+}
+
+/** The words that name the command that the arguments call, as far as they name one. */
+function calledPath(program: CommandUnknownOpts, args: readonly string[]): string | null {
+  const path: string[] = [];
+  let at = program;
+  for (const word of args) {
+    const next = at.commands.find((command) => command.name() === word);
+    if (next !== undefined) path.push(word);
+    else if (!word.startsWith("-")) break;
+    at = next ?? at;
+  }
+  return path.length === 0 ? null : path.join(" ");
+}
+
+/** A subcommand that only holds others was called by itself. */
+function withoutDeed(program: CommandUnknownOpts, name: string): HooklineError {
+  const group = program.commands.find((command) => command.name() === name);
+  const names = (group?.commands ?? []).map((command) => command.name());
+  return new HooklineError("CLI_USAGE", {
+    message: `hookline ${name} was called without saying what to do`,
+    fix: `use one of ${names.join(", ")}; \`hookline ${name} --help\` says what they do`,
+    details: { subcommand: name, nearest: [], subcommands: names },
+  });
 }
 
 /** The subcommand that is called or asked about; null when only the program itself is. */

@@ -4,7 +4,7 @@
 import { resolve } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { HooklineError } from "../errors/hookline_error.ts";
-import { compareModels, type CompareOptions } from "../parity/compare/compare_models.ts";
+import { type CompareOptions, compareWithEvidence } from "../parity/compare/compare_models.ts";
 import type { CompareReport, TensorError } from "../parity/compare/compare_report.ts";
 import { compareReportHtml } from "../parity/report/compare_report_html.ts";
 import type { Repro } from "../parity/repro/call_repro.ts";
@@ -68,7 +68,7 @@ export function compareCommand(invocation: Invocation): CommandUnknownOpts {
     const inputs = choice.inputs === undefined ? { random: 0, ...choice } : choice;
     const { candidateProvider, candidateEngine, candidateOptimization, repro: folder } = options;
     let repro: Repro | null = null;
-    const report = await compareModels(reference, candidate ?? null, {
+    const report = await compareWithEvidence(reference, candidate ?? null, {
       ...readModelOptions(values),
       feeds: (declared) => chosenInputs(inputs, declared),
       // Their values are checked where they are used, as those of the reference are.

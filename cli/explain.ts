@@ -1,12 +1,23 @@
 // `hookline explain MODEL`: the plan that a call would use, without running it. It opens no session.
 
-import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import {
+  Command,
+  type CommandUnknownOpts,
+  Option,
+  type OptionValues,
+} from "@commander-js/extra-typings";
 import type { GraphModule } from "../graph/graph_module.ts";
 import type { PlanOptions } from "../pipeline/plan_maker.ts";
 import { openModel, type OpenOptions } from "../pipeline/open_model.ts";
 import type { PlanDocument } from "../pipeline/planner.ts";
 import type { Invocation } from "./_invocation.ts";
 import { addModelOptions, collect, readModelOptions } from "./_model_options.ts";
+import {
+  addPluginOptions,
+  attachCalled,
+  type PluginDocument,
+  pluginsText,
+} from "./_plugin_options.ts";
 
 /** What `hookline explain --json` prints. */
 export interface ExplainDocument extends PlanDocument {
@@ -21,6 +32,8 @@ export interface ExplainDocument extends PlanDocument {
     /** Why it was left out. */
     readonly reason: string;
   }[];
+  /** The plugins that were named, with where each of their rights comes from. */
+  readonly plugins: readonly PluginDocument[];
 }
 
 /** The command. */
@@ -35,10 +48,12 @@ export function explainCommand(invocation: Invocation): CommandUnknownOpts {
     .addOption(
       new Option("--split <pattern>", "modules after which to cut; repeatable").argParser(collect),
     );
-  addModelOptions(command);
+  addPluginOptions(addModelOptions(command));
   return command.action(async (path, { tap, split }) => {
     const found = await explained(path, {
       open: readModelOptions(command.opts()),
+      values: command.opts(),
+      invocation,
       plan: {
         ...(tap === undefined ? {} : { tap }),
         ...(split === undefined ? {} : { split }),
@@ -50,9 +65,15 @@ export function explainCommand(invocation: Invocation): CommandUnknownOpts {
 
 async function explained(
   path: string,
-  { open, plan }: { readonly open: OpenOptions; readonly plan: PlanOptions },
+  { open, plan, values, invocation }: {
+    readonly open: OpenOptions;
+    readonly plan: PlanOptions;
+    readonly values: OptionValues;
+    readonly invocation: Invocation;
+  },
 ): Promise<{ document: ExplainDocument; text: string }> {
   await using model = await openModel(path, open);
+  await using plugins = await attachCalled(model, values, invocation);
   const selected = [plan.tap, plan.split].flatMap((patterns) =>
     patterns === undefined ? [] : model.select(patterns)
   );
@@ -67,8 +88,9 @@ async function explained(
       engine: model.engine,
       provider: model.provider.name,
       skipped,
+      plugins: plugins.documents,
     },
-    text: [model.explain(plan), ...lines].join("\n"),
+    text: [model.explain(plan), ...lines, ...pluginsText(plugins.documents)].join("\n"),
   };
 }
 

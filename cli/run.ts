@@ -14,6 +14,7 @@ import { addInputOptions, chosenInputs, readInputChoice } from "./_input_options
 import type { Invocation } from "./_invocation.ts";
 import { addModelOptions, readModelOptions } from "./_model_options.ts";
 import { writeOutput } from "./_output_file.ts";
+import { addPluginOptions, attachCalled, type PluginDocument } from "./_plugin_options.ts";
 import { millisecondsText, plural } from "./_units.ts";
 
 /** What `hookline run --json` prints. */
@@ -37,6 +38,10 @@ export interface RunDocument {
   readonly provider: string;
   /** Time of the run alone: the sessions were open already. */
   readonly elapsedMs: number;
+  /** The plugins that were named. */
+  readonly plugins: readonly PluginDocument[];
+  /** How many attempts of plugins were denied. */
+  readonly denied: number;
 }
 
 /** The command. */
@@ -45,7 +50,7 @@ export function runCommand(invocation: Invocation): CommandUnknownOpts {
     .description("Runs a model once and prints the shape and the SHA-256 of every output.")
     .argument("<model>", "the .onnx file")
     .option("--out <file>", "keep the outputs in this .safetensors or .npz file");
-  addModelOptions(addInputOptions(command));
+  addPluginOptions(addModelOptions(addInputOptions(command)));
   return command.action(async (path, { out }) => {
     const values = command.opts();
     const document = await runOnce(path, { values, out, invocation });
@@ -65,6 +70,7 @@ async function runOnce(
   const encode = out === undefined ? null : encoderOf(out);
   await using model = await openModel(path, readModelOptions(values));
   const feeds = await chosenInputs(readInputChoice(values), model.inputs);
+  await using plugins = await attachCalled(model, values, invocation);
   invocation.progress("opening");
   await model.prepare();
   invocation.progress("running");
@@ -77,6 +83,8 @@ async function runOnce(
     engine: model.engine,
     provider: model.provider.name,
     elapsedMs,
+    plugins: plugins.documents,
+    denied: plugins.denied(),
   });
 }
 
@@ -103,7 +111,7 @@ function runDocument(outputs: TensorMap, facts: Omit<RunDocument, "outputs">): R
 }
 
 function runText(document: RunDocument, out: string | undefined, style: Style): string {
-  const { plan, engine, provider, elapsedMs } = document;
+  const { plan, engine, provider, elapsedMs, plugins, denied } = document;
   const outputs = Object.entries(document.outputs);
   const width = Math.max(...outputs.map(([name]) => name.length));
   return [
@@ -111,6 +119,10 @@ function runText(document: RunDocument, out: string | undefined, style: Style): 
     ...outputs.map(([name, { dtype, shape, sha256 }]) =>
       `  ${name.padEnd(width)}  ${dtype}[${shape.join(", ")}]  ${style.dim(`sha256 ${sha256}`)}`
     ),
+    ...plugins.map(({ name, version, level, enforcement }) =>
+      `  plugin ${name} ${version}: ${level} (${enforcement})`
+    ),
+    ...(denied === 0 ? [] : [style.yellow(`${plural(denied, "attempt")} denied; see --audit`)]),
     ...(out === undefined ? [] : [`${plural(outputs.length, "output")} kept in ${out}`]),
   ].join("\n");
 }

@@ -3,6 +3,7 @@
 
 import { causeText } from "../errors/cause_text.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { requirePresent } from "./attach_plugins.ts";
 import type { Model } from "./model.ts";
 import type { ModelSource } from "./model_structure.ts";
 import { openModel, type OpenOptions } from "./open_model.ts";
@@ -86,6 +87,7 @@ export function definePipeline<Name extends string>(
         const model = stack.use(await openModel(source, { ...shared, ...options }));
         opened[name] = model;
         for (const plugin of plugins) {
+          await plugin.prepare?.(model, { modelName: name });
           const attached = attach(plugin, model, name);
           if (attached !== null) stack.use(attached as AsyncDisposable);
         }
@@ -122,6 +124,7 @@ function checkDefinition<Name extends string>(definition: PipelineDefinition<Nam
     if (seen.has(name)) throw invalid(`two plugins are called "${name}"`, "give each plugin once");
     seen.add(name);
   }
+  requirePresent(plugins, seen);
   return names;
 }
 

@@ -7,6 +7,13 @@ import type { Model } from "./model.ts";
 export interface Plugin {
   /** The plugin's name, unique within a pipeline. */
   readonly name: string;
+  /** Names of plugins without which this one cannot be in a pipeline. */
+  readonly requires?: readonly string[];
+  /**
+   * Awaited before `attach` for the same model: what cannot be done at once, such as loading code or
+   * starting a worker. A pipeline does it by itself.
+   */
+  prepare?(model: Model, context: PluginContext): Promise<void>;
   /**
    * Registers the plugin's hooks on one model. What is returned is disposed when the model or pipeline
    * closes; throwing leaves the model without the plugin.

@@ -41,6 +41,11 @@ export const UNTESTED_SOURCES: Readonly<Record<string, string>> = {
   "manifest/plugin_module.ts": "types alone, tested through hosted_plugin_test.ts",
   "manifest/effective_rights.ts": "types alone, tested through resolve_rights_test.ts",
   "manifest/plugin_manifest.ts": "types alone, tested through manifest_schema_test.ts",
+  "parity/compare/compare_report.ts":
+    "types and a list of edges, tested through tensor_error_test.ts",
+  "parity/compare/evidence.ts": "types alone, tested through compare_models_test.ts",
+  "parity/compare/module_pairs.ts":
+    "types and what takes pairs away, tested through module_match_test.ts",
   "pipeline/plan.ts": "types and a hash, tested through planner_test.ts",
   "pipeline/plugin.ts": "types alone, tested through pipeline_test.ts",
   "pipeline/residency/weight_stream.ts": "types alone, tested through the four streams",
@@ -60,6 +65,7 @@ export const UNMIRRORED_TESTS: Readonly<Record<string, string>> = {
     "every module's values against PyTorch's, through ONNX Runtime",
   "tests/manifest/isolation/evil_plugin_test.ts":
     "the evil plugin at every level, through all of manifest/isolation",
+  "tests/parity/compare/compare_memory_test.ts": "the byte budget as the system sees it",
   "tests/parity/compare/harmless_test.ts": "what a comparison must not take for a difference",
   "tests/parity/compare/seeded_faults_test.ts": "what a comparison must name",
   "tests/parity/compare/silero_precision_test.ts": "a comparison of one real network's precisions",
@@ -67,6 +73,8 @@ export const UNMIRRORED_TESTS: Readonly<Record<string, string>> = {
   "tests/sessions/native/bit_equality_test.ts": "every exported fixture on both engines",
   "tests/manifest/first_party_test.ts": "the manifests of plugins/ against their code",
   "tests/plugins/all_together_test.ts": "all plugins on one model",
+  "tests/plugins/layerwise_offload/composition_test.ts":
+    "offload beside other plugins, and on 4-bit weights",
   "tests/plugins/layerwise_offload/memory_test.ts": "the memory of processes that offload",
 };
 

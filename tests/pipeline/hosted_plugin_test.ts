@@ -177,6 +177,37 @@ function permutations<T>(items: readonly T[]): T[][] {
   );
 }
 
+Deno.test("a hosted plugin ends when nothing came of it, and can be prepared again", async () => {
+  await withFolder(async (folder) => {
+    const closed = (): number => (globalThis as { closedPlugins?: number }).closedPlugins ?? 0;
+    const plugin = await loaded(folder, {
+      manifest: manifestFields({ match: LAYERS, hooks: ["pre"] }),
+      code: COUNTING,
+    });
+    await using model = await openChain();
+    const before = closed();
+    await assert.rejects(attached(plugin, model), { code: "HOOK_ACCESS" });
+    assert.equal(closed(), before + 1);
+    const good = await loaded(folder, {
+      manifest: manifestFields({ match: LAYERS }),
+      code: COUNTING,
+    });
+    await good.prepare?.(model, { modelName: "chain" });
+    await good.close();
+    assert.throws(() => good.attach(model, { modelName: "chain" }), { code: "PIPELINE_INVALID" });
+    {
+      await using _attachment = await attached(good, model);
+      // A second plugin of the name is refused, and ends.
+      const twin = await loaded(folder, {
+        manifest: manifestFields({ match: LAYERS }),
+        code: COUNTING,
+      });
+      await assert.rejects(attached(twin, model), { code: "HOOK_NAME_DUPLICATE" });
+    }
+    assert.equal(model.plan().kind, "whole");
+  });
+});
+
 Deno.test("a pipeline refuses a plugin whose required one is absent", async () => {
   await withFolder(async (folder) => {
     const manifest = manifestFields({ match: LAYERS, order: { requires: ["other"] } });

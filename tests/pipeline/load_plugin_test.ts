@@ -4,6 +4,7 @@ import { grantRequested, type Grants, NO_GRANTS, writeGrants } from "../../manif
 import { hashFiles } from "../../manifest/integrity.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { loadPlugin } from "../../pipeline/load_plugin.ts";
+import { attached, openChain } from "./_loaded_plugins.ts";
 import {
   type ManifestFields,
   manifestFields,
@@ -72,6 +73,18 @@ Deno.test("loadPlugin() tells a tampered file from an unsigned plugin", async ()
     await assert.rejects(loadPlugin(folder, { grants }), { code: "HOOK_INTEGRITY_MODIFIED" });
     await writePlugin(folder, { manifest: manifestFields({ version: "1.0.1" }) });
     await assert.rejects(loadPlugin(folder, { grants }), { code: "HOOK_INTEGRITY_UNSIGNED" });
+  });
+});
+
+Deno.test("a plugin whose files change between loading and attaching does not run", async () => {
+  await withFolder(async (folder) => {
+    await using model = await openChain();
+    for (const factory of [null, "make"]) {
+      const grants = await written(folder, manifestFields({ factory }));
+      await using plugin = await loadPlugin(folder, { grants });
+      await Deno.writeTextFile(join(folder, "mod.ts"), "throw new Error('it ran');");
+      await assert.rejects(attached(plugin, model), { code: "HOOK_INTEGRITY_MODIFIED" });
+    }
   });
 });
 

@@ -33,6 +33,8 @@ export function fakeWeights(
     byteLength,
     ranges: [{ path: "/m", byteOffset: 0, byteLength }],
     isPacked: false,
+    isHalf: false,
+    unfed: [],
     folding: [],
     hasConvolution: false,
     ...more,

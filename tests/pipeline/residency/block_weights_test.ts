@@ -23,6 +23,13 @@ for (const weights of ["inline", "external"] as const) {
   });
 }
 
+Deno.test("blockWeights() tells half precision and what can be fed", () => {
+  using file = blocksModel({ dtype: "float16" });
+  const structure = new ModelStructure(file.path);
+  const block = blockWeights(structure, structure.tree.get("blocks.1") ?? assert.fail());
+  assert.deepEqual([block.isHalf, block.unfed], [true, []]);
+});
+
 /** A model in a file: `block` multiplies by a large weight that `extra` prepares. */
 function written(
   extra: "plain" | "transposed" | "convolution" | "packed",

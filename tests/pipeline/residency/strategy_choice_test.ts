@@ -33,11 +33,33 @@ Deno.test("chooseStrategy() feeds weights where memory cannot be steered or lies
 });
 
 Deno.test("chooseStrategy() opens sessions for 4-bit weights", () => {
-  const packed = [fakeWeights("a", 1), fakeWeights("b", 1, { isPacked: true })];
+  const packed = [
+    fakeWeights("a", 1),
+    fakeWeights("b", 1, { isPacked: true, unfed: ["int4"] }),
+  ];
   assert.equal(choose({ cacheFolder: "/cache" }, {}, packed).strategy, "sessions");
   assert.throws(() => choose({ strategy: "inputs" }, {}, packed), {
     code: "RESIDENCY_IMPOSSIBLE",
   });
+});
+
+Deno.test("chooseStrategy() maps no half-precision weights, and feeds no types that cannot be fed", () => {
+  const half = [fakeWeights("a", 1, { isHalf: true })];
+  assert.equal(choose({}, {}, half).strategy, "inputs");
+  assert.equal(choose({ cacheFolder: "/cache" }, {}, half).strategy, "prepacked");
+  const brain = [fakeWeights("a", 1, { isHalf: true, unfed: ["bfloat16"] })];
+  const chosen = choose({}, {}, brain);
+  assert.equal(chosen.strategy, "sessions");
+  assert.match(chosen.because, /half-precision.*bfloat16 cannot be fed/);
+  assert.equal(choose({}, { provider: "cuda" }, brain).strategy, "sessions");
+});
+
+Deno.test("chooseStrategy() fetches as far ahead as the strategy pays for, or as it is told", () => {
+  assert.equal(choose().ahead, 2);
+  assert.equal(choose({ strategy: "inputs" }).ahead, 1);
+  assert.equal(choose({ ahead: 5 }).ahead, 5);
+  assert.equal(choose({ ahead: 0 }).ahead, 0);
+  assert.equal(choose({ ahead: 5, strategy: "sessions" }).ahead, 0);
 });
 
 Deno.test("chooseStrategy() takes the strategy that was asked for, or says why not", () => {
