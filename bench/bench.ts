@@ -52,6 +52,12 @@ export class ModelFolder {
     return this.#file("large.onnx", writeLargeModel);
   }
 
+  /** 24 equal blocks, 1.06 GB of weights inside the file. */
+  blocks(): ModelFile {
+    const shape = { blocks: 24, width: 960, heads: 16 };
+    return this.#file("blocks.onnx", (path) => writeTransformer(path, shape));
+  }
+
   /** Removes the folder. */
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });

@@ -91,6 +91,38 @@ function withoutSizes(declared: ValueInfoProto): ValueInfoProto {
   });
 }
 
+/**
+ * The probe of {@linkcode encodeProbe} with every weight that lies in a file as an input: shape inference
+ * reads none of them, and a session that has none maps nothing. Operators that want constants refuse it.
+ */
+export function encodeWeightlessProbe(
+  model: ModelProto,
+  values: readonly string[],
+): Uint8Array<ArrayBuffer> {
+  const graph = model.graph as GraphProto;
+  const isHeld = (tensor: TensorProto): boolean => externalReferenceOf(tensor) === null;
+  const declared = new Set(graph.input.map((input) => input.name));
+  const weights = graph.initializer.filter((tensor) =>
+    !isHeld(tensor) && !declared.has(tensor.name)
+  );
+  const input = weights.map(({ name, dims, dataType: elemType }) => {
+    const dim = dims.map((value) => ({ value: { case: "dimValue" as const, value } }));
+    return create(ValueInfoProtoSchema, {
+      name,
+      type: { value: { case: "tensorType", value: { elemType, shape: { dim } } } },
+    });
+  });
+  return encodeProbe(
+    copyMessage(ModelProtoSchema, model, {
+      graph: copyMessage(GraphProtoSchema, graph, {
+        initializer: graph.initializer.filter(isHeld),
+        input: [...graph.input, ...input],
+      }),
+    }),
+    values,
+  );
+}
+
 /** An encoded part of a model. */
 export interface EncodedPart {
   readonly bytes: Uint8Array<ArrayBuffer>;

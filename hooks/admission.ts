@@ -5,6 +5,7 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import { type HookAccess, type HookPhase, hookPhases, type ModelHook } from "./model_hook.ts";
+import { type AdmittedResidency, admitResidency } from "./residency_request.ts";
 
 /** How a hook is registered. */
 export interface RegisterOptions {
@@ -54,6 +55,8 @@ export interface RegisteredHook {
   readonly unwindSelf: boolean;
   /** How often its `newForward` may call the original. */
   readonly maxOriginalCalls: number;
+  /** Where it wants the module's weights; null when it says nothing of that. */
+  readonly residency: AdmittedResidency | null;
   /** Whether it takes part in a run that starts now; null when it always does. */
   readonly takesPart: (() => boolean) | null;
   /** Whether it agreed to share the module with other replacing hooks. */
@@ -105,7 +108,10 @@ function invalidField(
 function accessFault(
   access: HookAccess,
   phases: ReadonlySet<HookPhase>,
-  changesShape: boolean,
+  { changesShape, asksResidency }: {
+    readonly changesShape: boolean;
+    readonly asksResidency: boolean;
+  },
 ): { fault: string; fix: string } | null {
   if (access === "replace") {
     return phases.has("newForward") ? null : {
@@ -123,6 +129,12 @@ function accessFault(
     return {
       fault: `it declares ${access} and changesShape`,
       fix: 'declare access "edit", or drop changesShape',
+    };
+  }
+  if (access !== "residency" && asksResidency) {
+    return {
+      fault: `it declares ${access} and residency`,
+      fix: 'declare access "residency", or drop the residency request',
     };
   }
   // A hook that can never fire is a mistake that would otherwise show as silence.
@@ -184,7 +196,10 @@ export function admitHook(
     throw invalidField(name, "maxOriginalCalls", "a whole number from 1", module);
   }
   const phases = Object.freeze(hookPhases(hook));
-  const fault = accessFault(access, new Set(phases), changesShape === true);
+  const fault = accessFault(access, new Set(phases), {
+    changesShape: changesShape === true,
+    asksResidency: hook.residency !== undefined,
+  });
   if (fault !== null) {
     throw new HooklineError("HOOK_ACCESS", {
       message: `cannot register hook "${name}" on "${module}": ${fault.fault}`,
@@ -209,6 +224,9 @@ export function admitHook(
     changesShape: changesShape === true,
     unwindSelf: unwindSelf === true,
     maxOriginalCalls,
+    residency: hook.residency === undefined
+      ? null
+      : admitResidency(hook.residency, { hook: name, module }),
     takesPart: hook.takesPart?.bind(hook) ?? null,
     chain: options.chain === true,
   });

@@ -4,6 +4,7 @@
 // plain `typeof` check and the planner never cuts a graph for a method that does nothing.
 
 import type { TensorMap } from "../tensor/tensor.ts";
+import type { ResidencyRequest } from "./residency_request.ts";
 
 /**
  * What a hook needs of its module, and with it what the run costs: `observe` only reads (a tap),
@@ -116,6 +117,8 @@ export abstract class ModelHook {
   readonly unwindSelf: boolean = false;
   /** How often one `newForward` may call the original. */
   readonly maxOriginalCalls: number = 1;
+  /** Hooks of access `residency` only: where the module's weights are to be. Without it, only cut. */
+  readonly residency?: ResidencyRequest;
 
   /**
    * Whether the hook takes part in the run that is about to start; a hook without it takes part in

@@ -2,41 +2,29 @@
 // run uses it, and gives them back to the pool otherwise, where they stay open as long as the byte
 // budget allows: going back to an earlier plan then costs nothing.
 
-import { createHash } from "node:crypto";
 import { encodePart, type ValueType } from "../graph/sub_model.ts";
 import { internalError } from "../errors/hookline_error.ts";
 import type { TensorType, TensorTypes } from "../hooks/result_check.ts";
-import type {
-  Engine,
-  EngineSession,
-  OptimizationLevel,
-  SessionSource,
-} from "../sessions/engine.ts";
-import type { ProviderName } from "../sessions/providers/descriptor.ts";
-import type { ModelStructure } from "./model_structure.ts";
+import type { EngineSession } from "../sessions/engine.ts";
 import { type ModuleStep, type Plan, type PlanStep, segmentsOf, type SegmentStep } from "./plan.ts";
+import type { ModelResidency } from "./residency/model_residency.ts";
+import type { PlanResidency } from "./residency/plan_residency.ts";
+import type { RunnableSession } from "./residency/weight_stream.ts";
+import {
+  openSegment,
+  type SegmentOpening,
+  segmentOpening,
+  type SessionHost,
+} from "./segment_opening.ts";
 import type { SessionLease, SessionPool } from "./session_pool.ts";
 import { cannotCross, type ValueTypes } from "./value_types.ts";
 
 /** What all plans of one model share. */
-export interface PlanHost {
-  readonly structure: ModelStructure;
-  readonly engine: Engine;
-  readonly provider: ProviderName;
-  readonly optimization: OptimizationLevel;
-  /** Threads per session: one number for all, because another number can change bits. */
-  readonly threads: number;
+export interface PlanHost extends SessionHost {
   readonly pool: SessionPool;
   readonly types: ValueTypes;
-}
-
-interface EncodedSegment {
-  readonly key: string;
-  readonly source: SessionSource;
-  readonly label: string;
-  readonly isWhole: boolean;
-  /** Weight and model bytes, the measure of what an idle session costs. */
-  readonly byteLength: number;
+  /** What moves weights; when left out, all of them stay. */
+  readonly residency?: ModelResidency;
 }
 
 /** A plan that can run. */
@@ -44,23 +32,46 @@ export class CompiledPlan {
   readonly plan: Plan;
   /** The whole plan's session while it is open, for the short way. */
   whole: EngineSession | null = null;
+  /** How the weights of streamed modules come and go; null when all of them stay. */
+  readonly residency: PlanResidency | null;
   readonly #host: PlanHost;
-  #encoded: readonly EncodedSegment[] | null = null;
-  #leases: Promise<readonly SessionLease[]> | null = null;
-  #sessions: readonly EngineSession[] = [];
+  #encoded: readonly SegmentOpening[] | null = null;
+  /** One for each segment; null for one that is opened for each call of its module. */
+  #leases: Promise<readonly (SessionLease | null)[]> | null = null;
+  #sessions: readonly (EngineSession | null)[] = [];
   #users = 0;
+  /** What segments leave for later segments; found once. */
+  #passedOn: ReadonlySet<string> | null = null;
   readonly #replacedTypes = new Map<ModuleStep, TensorTypes>();
 
   constructor(plan: Plan, host: PlanHost) {
     this.plan = plan;
+    this.residency = host.residency?.of(plan) ?? null;
     this.#host = host;
   }
 
-  /** The session of a segment; the plan is held. */
-  session(segment: SegmentStep): EngineSession {
-    const session = this.#sessions[segment.index];
-    if (session === undefined) throw internalError(`segment ${segment.index} has no session`);
+  /** What runs a segment; the plan is held. */
+  session(segment: SegmentStep): RunnableSession {
+    const session = this.residency?.session(segment) ?? this.#sessions[segment.index] ?? null;
+    if (session === null) throw internalError(`segment ${segment.index} has no session`);
     return session;
+  }
+
+  /** True when values can stay on a device between segments; the plan is held. */
+  get hasDevice(): boolean {
+    return this.#sessions.some((session) => session?.runOnDevice !== undefined);
+  }
+
+  /**
+   * The outputs of a segment that later segments read. Nothing stays with a session that closes before
+   * them: what it left on a device would go with it.
+   */
+  keeps(segment: SegmentStep): readonly string[] {
+    if ((this.residency?.session(segment) ?? null) !== null) return [];
+    const passedOn = this.#passedOn ??= new Set(
+      segmentsOf(this.plan.steps).flatMap(({ inputs }) => inputs),
+    );
+    return segment.outputs.filter((name) => passedOn.has(name));
   }
 
   /** What the outputs of a replaced module must be like; nothing for other modules. */
@@ -77,7 +88,7 @@ export class CompiledPlan {
     const opening = this.#leases ??= this.#open();
     try {
       const leases = await opening;
-      this.#sessions = leases.map((lease) => lease.session);
+      this.#sessions = leases.map((lease) => lease?.session ?? null);
       if (this.plan.kind === "whole") this.whole = this.#sessions[0] ?? null;
       return this.whole;
     } catch (error) {
@@ -95,101 +106,98 @@ export class CompiledPlan {
     this.#sessions = [];
     this.whole = null;
     if (leases === null) return;
-    for (const lease of await leases) await lease.release();
+    await this.residency?.closed();
+    for (const lease of await leases) await lease?.release();
   }
 
-  async #open(): Promise<readonly SessionLease[]> {
+  async #open(): Promise<readonly (SessionLease | null)[]> {
     this.#encoded ??= await this.#encode();
-    const leases: SessionLease[] = [];
+    const leases: (SessionLease | null)[] = [];
     try {
-      for (const segment of this.#encoded) leases.push(await this.#lease(segment));
-      refuseNonTensors(segmentsOf(this.plan.steps), leases);
+      for (const opening of this.#encoded) leases.push(await this.#lease(opening));
+      const sessions = leases.map((lease) => lease?.session ?? null);
+      const named = this.#encoded.map(({ isRenamed }, index) =>
+        isRenamed ? null : sessions[index] ?? null
+      );
+      refuseNonTensors(segmentsOf(this.plan.steps), named);
+      this.residency?.opened(sessions);
     } catch (error) {
-      for (const lease of leases) await lease.release();
+      for (const lease of leases) await lease?.release();
       throw error;
     }
     return leases;
   }
 
-  #lease(segment: EncodedSegment): Promise<SessionLease> {
-    const { pool, engine, provider, optimization, threads, structure } = this.#host;
-    return pool.lease(segment.key, segment.byteLength, async () => {
-      structure.requireUnchanged();
-      return await engine.open(segment.source, {
-        provider,
-        optimization,
-        threads,
-        prepacking: true,
-        // Measured: parts that share the heap's warm memory cost 2 to 5 % less than parts with arenas.
-        arena: segment.isWhole,
-        label: segment.label,
-      });
-    });
+  async #lease(opening: SegmentOpening): Promise<SessionLease | null> {
+    if (opening.isDeferred) return null;
+    const { key, byteLength } = opening;
+    return await this.#host.pool.lease(key, byteLength, () => openSegment(this.#host, opening));
   }
 
-  async #encode(): Promise<readonly EncodedSegment[]> {
+  async #encode(): Promise<readonly SegmentOpening[]> {
     const { structure } = this.#host;
     const { skeleton } = structure;
     if (this.plan.kind === "whole") {
-      return [{
-        key: "whole",
-        isWhole: true,
-        source: structure.wholeSource,
-        label: skeleton.label,
-        byteLength: skeleton.fileByteLength,
-      }];
+      const source = structure.wholeSource;
+      const { label, fileByteLength: byteLength } = skeleton;
+      return [segmentOpening(this.#host, { source, label, byteLength }, { isWhole: true })];
     }
     const segments = segmentsOf(this.plan.steps);
-    const fed = segments.flatMap((segment) => segment.isWhole ? [] : segment.inputs);
+    const fed = segments.flatMap((segment) => this.#isModel(segment) ? [] : segment.inputs);
     const replaced = replacedModules(this.plan.steps);
-    const types = await this.#host.types.require([
-      ...new Set([...fed, ...replaced.flatMap((step) => step.outputs)]),
-    ]);
+    const types = await this.#host.types.require(
+      [...new Set([...fed, ...replaced.flatMap((step) => step.outputs)])],
+      { isMemoryShort: this.residency !== null },
+    );
     for (const step of replaced) this.#replacedTypes.set(step, outputTypesOf(step, types));
-    return segments.map((segment) => {
-      if (segment.isWhole) {
-        return this.#encodedSegment(
-          segment,
-          structure.tappedSource(segment.taps),
-          skeleton.fileByteLength,
-        );
-      }
-      const inputs = new Map(
-        segment.inputs.map((value) => [value, types.get(value) ?? missingType(value)]),
-      );
-      const part = encodePart(structure.proto, structure.graph, {
-        nodes: segment.nodes,
-        inputs,
-        outputs: segment.outputs,
-      });
-      return this.#encodedSegment(
-        segment,
-        { kind: "bytes", bytes: part.bytes, weightFolder: structure.weightFolder },
-        part.bytes.byteLength + part.weightByteLength,
-      );
-    });
+    const openings: SegmentOpening[] = [];
+    for (const segment of segments) openings.push(await this.#opening(segment, types));
+    return openings;
   }
 
-  #encodedSegment(segment: SegmentStep, source: SessionSource, byteLength: number): EncodedSegment {
-    const hash = createHash("sha256");
-    if (source.kind === "bytes") hash.update(source.bytes);
-    else hash.update(source.path);
-    return {
-      key: hash.digest("hex"),
-      isWhole: segment.isWhole,
-      source,
-      label: `${this.#host.structure.skeleton.label}, segment ${segment.index}`,
-      byteLength,
-    };
+  /** True for a segment that opens the model itself. */
+  #isModel(segment: SegmentStep): boolean {
+    return segment.isWhole && this.residency?.streams(segment) !== true;
+  }
+
+  async #opening(
+    segment: SegmentStep,
+    types: ReadonlyMap<string, ValueType>,
+  ): Promise<SegmentOpening> {
+    const { structure } = this.#host;
+    const { skeleton, weightFolder } = structure;
+    const label = `${skeleton.label}, segment ${segment.index}`;
+    if (this.#isModel(segment)) {
+      const source = structure.tappedSource(segment.taps);
+      const byteLength = skeleton.fileByteLength;
+      return segmentOpening(this.#host, { source, label, byteLength }, { isWhole: true });
+    }
+    const inputs = new Map(
+      segment.inputs.map((value) => [value, types.get(value) ?? missingType(value)]),
+    );
+    const streamed = await this.residency?.encode(segment, inputs) ?? null;
+    if (streamed !== null) return streamed;
+    const { nodes, outputs } = segment;
+    const part = encodePart(structure.proto, structure.graph, { nodes, inputs, outputs });
+    return segmentOpening(this.#host, {
+      source: { kind: "bytes", bytes: part.bytes, weightFolder },
+      label,
+      byteLength: part.bytes.byteLength + part.weightByteLength,
+    });
   }
 }
 
 /** A tap on a sequence or an optional would only fail when it is fetched; say so before anything runs. */
-function refuseNonTensors(segments: readonly SegmentStep[], leases: readonly SessionLease[]): void {
+function refuseNonTensors(
+  segments: readonly SegmentStep[],
+  sessions: readonly (EngineSession | null)[],
+): void {
   for (const [index, segment] of segments.entries()) {
     if (segment.taps.length === 0) continue;
+    const session = sessions[index] ?? null;
+    if (session === null) continue; // opened later, or under other names; its run tells
     const tensors = new Set(
-      leases[index]?.session.outputs.filter((spec) => spec.isTensor).map((spec) => spec.name),
+      session.outputs.filter((spec) => spec.isTensor).map((spec) => spec.name),
     );
     const impossible = segment.taps.filter((value) => !tensors.has(value));
     if (impossible.length > 0) throw cannotCross(impossible);

@@ -36,12 +36,17 @@ export interface CallDemand {
 }
 
 /**
- * The demand that a module's hooks make together.
+ * The demand that a module's hooks make together. `isStreamed` says whether the module's weights are
+ * brought near for each call, as far as a hook asks for either.
  *
  * @throws {HooklineError} MODULE_INSIDE_BODY or MODULE_NOT_CUTTABLE when a hook wants to change a
  * module that cannot run alone, or to observe one inside a control-flow body.
  */
-export function demandOf(module: GraphModule, hooks: readonly RegisteredHook[]): ModuleDemand {
+export function demandOf(
+  module: GraphModule,
+  hooks: readonly RegisteredHook[],
+  isStreamed = true,
+): ModuleDemand {
   let tapsInputs = false;
   let tapsOutputs = false;
   let editsOutputs = false;
@@ -77,6 +82,14 @@ export function demandOf(module: GraphModule, hooks: readonly RegisteredHook[]):
         because.push(`${hook.name} replaces the forward of ${nameOf(module)}: cut around it`);
         break;
       case "residency":
+        if (hook.residency !== null && !isStreamed) {
+          because.push(
+            `${hook.name} needs no cut at ${
+              nameOf(module)
+            }: its weights stay, or move with a module around it`,
+          );
+          break;
+        }
         isolation = stronger(isolation, "residency");
         because.push(
           `${hook.name} decides where the weights of ${nameOf(module)} lie: cut around it`,
@@ -93,6 +106,15 @@ export function demandOf(module: GraphModule, hooks: readonly RegisteredHook[]):
     hookNames: hooks.map((hook) => hook.name),
     because,
   };
+}
+
+/** True for a demand that asks for nothing: neither a value nor a call of a hook nor a cut. */
+export function isIdle(demand: ModuleDemand, hooks: readonly RegisteredHook[]): boolean {
+  const { tapsInputs, tapsOutputs, isolation } = demand;
+  return !tapsInputs && !tapsOutputs && isolation === null &&
+    hooks.every(({ access, methods }) =>
+      access === "residency" && methods.preForward === null && methods.postForward === null
+    );
 }
 
 /** A demand to run a module's calls apart without any hook, as `verify` and offload do. */

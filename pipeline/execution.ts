@@ -1,16 +1,18 @@
 // One run of one plan: feeds segments, calls hooks in between, and carries values from step to step. All
 // state of a run lies in one object, so that many runs of one model can be in flight at once. It knows
-// no ONNX and no engine beyond `EngineSession.run`.
+// no ONNX and no engine beyond what `EngineSession` runs.
 //
 // Invariant: every hook call that was entered is left or unwound, exactly once, last entered first.
 
 import { internalError } from "../errors/hookline_error.ts";
-import { type Forward, ModuleDispatch } from "../hooks/dispatch.ts";
+import { ModuleDispatch } from "../hooks/dispatch.ts";
 import type { ForwardCall, ModuleFacts } from "../hooks/model_hook.ts";
 import type { HookOrder } from "../hooks/order.ts";
 import type { GraphModule, ModuleCall } from "../graph/graph_module.ts";
 import { copyTensor, emptyTensorMap, type Tensor, type TensorMap } from "../tensor/tensor.ts";
+import type { RunValue, RunValueMap } from "../sessions/device_tensor.ts";
 import type { CompiledPlan } from "./compiled_plan.ts";
+import { DeviceValues } from "./device_values.ts";
 import { PrivateTensors } from "./residency/private_tensors.ts";
 import type { ResidencyRun } from "./residency/residency_run.ts";
 import type { EventStep, ModuleStep, Plan, PlanStep, SegmentStep } from "./plan.ts";
@@ -62,7 +64,9 @@ export interface ExecutionContext {
 
 /** What one region of a run holds: its values, and its calls that were entered and not left, in order. */
 interface RegionState {
-  readonly values: Map<string, Tensor>;
+  readonly values: Map<string, RunValue>;
+  /** What came in from outside, which is not the region's to release. */
+  readonly given: RunValueMap;
   readonly open: Map<string, ModuleDispatch>;
 }
 
@@ -74,6 +78,8 @@ export class Execution {
   #residency: ResidencyRun | null = null;
   /** What nobody but sessions saw, where memory is short; null elsewhere. */
   #private: PrivateTensors | null = null;
+  /** What stays on a device between segments; null where there is none. */
+  #device: DeviceValues | null = null;
 
   constructor(context: ExecutionContext) {
     this.#context = context;
@@ -93,10 +99,13 @@ export class Execution {
       this.#residency = compiled.residency.begin();
       this.#private = new PrivateTensors();
     }
+    if (compiled.hasDevice) this.#device = new DeviceValues();
     let made: Record<string, Tensor>;
     try {
-      made = await this.#region(steps, pickFeeds(feeds, inputs), outputs);
+      const values = await this.#region(steps, pickFeeds(feeds, inputs), outputs);
+      made = await this.#device?.toHost(values) ?? values as TensorMap;
     } finally {
+      this.#device?.end();
       await this.#residency?.end();
     }
     for (const name of outputs) {
@@ -112,10 +121,10 @@ export class Execution {
    */
   async #region(
     steps: readonly PlanStep[],
-    given: TensorMap,
+    given: RunValueMap,
     wanted: readonly string[],
-  ): Promise<Record<string, Tensor>> {
-    const region: RegionState = { values: new Map(Object.entries(given)), open: new Map() };
+  ): Promise<Record<string, RunValue>> {
+    const region: RegionState = { values: new Map(Object.entries(given)), given, open: new Map() };
     const last = lastReads(steps);
     const kept = new Set(wanted);
     try {
@@ -127,7 +136,7 @@ export class Execution {
         // A long split holds a few activations, not all.
         for (const name of last[index] ?? []) {
           if (kept.has(name)) continue;
-          if (!(name in given)) this.#private?.drop(region.values.get(name));
+          this.#drop(name, region);
           region.values.delete(name);
         }
       }
@@ -142,14 +151,25 @@ export class Execution {
     const { compiled, signal } = this.#context;
     const session = compiled.session(segment);
     const feeds = segment.isWhole ? this.#wholeFeeds(values) : pick(values, segment.inputs);
-    const outputs = await session.run(feeds, segment.outputs, { signal });
-    for (const name of segment.outputs) values.set(name, outputs[name] as Tensor);
-    this.#private?.made(Object.values(outputs));
+    const fetches = segment.outputs;
+    const outputs = this.#device === null
+      ? await session.run(feeds as TensorMap, fetches, { signal })
+      : await this.#device.run(session, { feeds, fetches, keep: compiled.keeps(segment), signal });
+    for (const name of fetches) values.set(name, outputs[name] as RunValue);
+    this.#private?.made(Object.values(outputs as TensorMap));
+  }
+
+  /** Nothing reads a value of the region any more. */
+  #drop(name: string, { values, given }: RegionState): void {
+    if (name in given) return;
+    const value = values.get(name);
+    this.#private?.drop(value as Tensor | undefined);
+    this.#device?.drop(value);
   }
 
   /** ONNX Runtime wants every input of a whole model, also those that no node uses. */
-  #wholeFeeds(values: ReadonlyMap<string, Tensor>): TensorMap {
-    const feeds = emptyTensorMap();
+  #wholeFeeds(values: ReadonlyMap<string, RunValue>): RunValueMap {
+    const feeds: Record<string, RunValue> = emptyTensorMap();
     for (const name of this.#context.inputs) {
       feeds[name] = values.get(name) ?? this.#feeds[name] as Tensor;
     }
@@ -159,39 +179,65 @@ export class Execution {
   async #event(step: EventStep, region: RegionState): Promise<void> {
     const dispatch = step.kind === "enter" ? this.#enter(step, region) : entered(step, region);
     if (dispatch === null) return;
-    const given = pick(region.values, step.values);
-    this.#private?.shown(given, dispatch.order);
+    const { order } = dispatch;
+    const given = await this.#shown(pick(region.values, step.values), order);
     if (step.kind === "enter") {
       await dispatch.enter(given);
       return;
     }
-    const outputs = await dispatch.leave(given);
+    const outputs = this.#goingOn(await dispatch.leave(given), order);
     region.open.delete(callKey(step));
-    for (const name of step.values) region.values.set(name, outputs[name] as Tensor);
+    for (const name of step.values) {
+      const before = region.values.get(name);
+      if (before !== outputs[name] && !(name in region.given)) this.#device?.drop(before);
+      region.values.set(name, outputs[name] as RunValue);
+    }
   }
 
   async #module(step: ModuleStep, region: RegionState): Promise<void> {
     const dispatch = this.#enter(step, region);
     const inner = this.#forwardOf(step);
-    let outputs: TensorMap;
+    let outputs: RunValueMap;
     if (dispatch === null) outputs = await inner(pick(region.values, step.inputs));
     else {
-      const given = pick(region.values, step.inputs);
-      this.#private?.shown(given, dispatch.order);
+      const { order } = dispatch;
+      const given = await this.#shown(pick(region.values, step.inputs), order);
       const inputs = await dispatch.enter(given);
       const computed = dispatch.hasReplacer
-        ? await dispatch.replace(inputs, inner)
-        : await inner(inputs);
-      this.#private?.shown(computed, dispatch.order);
-      outputs = await dispatch.leave(computed);
+        ? await dispatch.replace(
+          inputs,
+          async (given) => await this.#handedOver(await inner(given)),
+        )
+        : await inner(this.#goingOn(inputs, order));
+      const left = await dispatch.leave(await this.#shown(computed, order));
+      outputs = this.#goingOn(left, order);
       region.open.delete(callKey(step));
     }
-    for (const name of step.outputs) region.values.set(name, outputs[name] as Tensor);
+    for (const name of step.outputs) region.values.set(name, outputs[name] as RunValue);
+  }
+
+  /** Values as the hooks of a module get them. */
+  #shown(values: RunValueMap, order: HookOrder): TensorMap | Promise<TensorMap> {
+    this.#private?.shown(values as TensorMap, order);
+    return this.#device?.shownTo(order, values) ?? values as TensorMap;
+  }
+
+  /** Values as they go on after the hooks of a module. */
+  #goingOn(tensors: TensorMap, order: HookOrder): RunValueMap {
+    return this.#device?.goingOn(order, tensors) ?? tensors;
+  }
+
+  /** What a replacing hook's original gives it: nobody else reads these values. */
+  async #handedOver(values: RunValueMap): Promise<TensorMap> {
+    if (this.#device === null) return values as TensorMap;
+    const tensors = await this.#device.toHost(values);
+    for (const value of Object.values(values)) this.#device.drop(value);
+    return tensors;
   }
 
   /** What a module computes, its weights brought near where they are streamed. */
-  #forwardOf(step: ModuleStep): Forward {
-    const forward = (inputs: TensorMap): Promise<TensorMap> =>
+  #forwardOf(step: ModuleStep): (inputs: RunValueMap) => Promise<RunValueMap> {
+    const forward = (inputs: RunValueMap): Promise<RunValueMap> =>
       this.#region(step.steps, inputs, step.outputs);
     const residency = this.#residency;
     if (residency === null || this.#context.compiled.residency?.isStreamed(step) !== true) {
@@ -260,10 +306,10 @@ function callKey(step: { readonly module: string; readonly callIndex: number }):
 }
 
 function pick(
-  values: ReadonlyMap<string, Tensor>,
+  values: ReadonlyMap<string, RunValue>,
   names: readonly string[],
-): Record<string, Tensor> {
-  const picked = emptyTensorMap();
+): Record<string, RunValue> {
+  const picked: Record<string, RunValue> = emptyTensorMap();
   for (const name of names) {
     const value = values.get(name);
     if (value === undefined) throw internalError(`value "${name}" was not computed`);

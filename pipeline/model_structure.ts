@@ -29,7 +29,7 @@ import {
   readSkeleton,
   type Skeleton,
 } from "../graph/skeleton.ts";
-import { encodeProbe, encodeTapped } from "../graph/sub_model.ts";
+import { encodeProbe, encodeTapped, encodeWeightlessProbe } from "../graph/sub_model.ts";
 import type { ModuleBoundary } from "../graph/user_boundaries.ts";
 import { walkTensors } from "../graph/walk_tensors.ts";
 import type { SessionSource, ValueSpec } from "../sessions/engine.ts";
@@ -124,6 +124,11 @@ export class ModelStructure {
     }
   }
 
+  /** Real paths of every file of the model, weight files included; none for a model without files. */
+  get files(): Iterable<string> {
+    return this.#fingerprints.keys();
+  }
+
   /** What the whole plan opens: the very file or bytes that the user gave. */
   get wholeSource(): SessionSource {
     const { origin } = this.skeleton;
@@ -141,6 +146,15 @@ export class ModelStructure {
     return {
       kind: "bytes",
       bytes: encodeProbe(this.proto, values),
+      weightFolder: this.weightFolder,
+    };
+  }
+
+  /** The same without the weights that lie in files; see {@linkcode encodeWeightlessProbe}. */
+  weightlessProbeSource(values: readonly string[]): SessionSource {
+    return {
+      kind: "bytes",
+      bytes: encodeWeightlessProbe(this.proto, values),
       weightFolder: this.weightFolder,
     };
   }

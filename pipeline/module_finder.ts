@@ -3,6 +3,7 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import { nearestNames } from "../errors/nearest_names.ts";
+import { equalBlocks, largestRun } from "../graph/equal_blocks.ts";
 import type { GraphModule } from "../graph/graph_module.ts";
 import { requireHookable } from "./demand.ts";
 import type { ModelStructure } from "./model_structure.ts";
@@ -13,6 +14,7 @@ import { spanModule } from "./span.ts";
 export class ModuleFinder {
   readonly #structure: ModelStructure;
   readonly #made = new Map<string, GraphModule>();
+  #repeatedBlocks: readonly string[] | null = null;
 
   constructor(structure: ModelStructure) {
     this.#structure = structure;
@@ -36,6 +38,12 @@ export class ModuleFinder {
     if (made === null) throw this.#unknown(path);
     this.#made.set(path, made);
     return made;
+  }
+
+  /** Paths of the largest run of equal neighbours; empty when no two are equal. */
+  get repeatedBlocks(): readonly string[] {
+    const { tree, graph } = this.#structure;
+    return this.#repeatedBlocks ??= largestRun(tree, equalBlocks(tree, graph))?.paths ?? [];
   }
 
   #make(path: string): GraphModule | null {

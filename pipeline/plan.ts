@@ -2,6 +2,7 @@
 // made, printed, hashed and compared without opening a session.
 
 import { createHash } from "node:crypto";
+import type { ResidencySchedule } from "./residency/schedule.ts";
 
 /** How a model runs: untouched, with further outputs, or cut into segments. */
 export type PlanKind = "whole" | "tapped" | "split";
@@ -73,6 +74,8 @@ export interface Plan {
   readonly order: Readonly<Record<string, readonly string[]>>;
   /** One line for every tap and cut. */
   readonly because: readonly string[];
+  /** How weights move; absent when no hook asks for anything. */
+  readonly residency?: ResidencySchedule;
 }
 
 /** The plan's segments in execution order, those inside module steps included. */

@@ -5,12 +5,15 @@ import { nearestNames } from "../errors/nearest_names.ts";
 import type { GraphModule } from "../graph/graph_module.ts";
 import { type ModuleSelector, selectModules } from "../graph/selector.ts";
 import type { HookRegistry } from "../hooks/hook_registry.ts";
-import { demandOf, type ModuleDemand, splitDemand, tapDemand } from "./demand.ts";
+import type { RegisteredHook } from "../hooks/admission.ts";
+import { demandOf, isIdle, type ModuleDemand, splitDemand, tapDemand } from "./demand.ts";
 import type { ModelStructure } from "./model_structure.ts";
 import type { ModuleFinder } from "./module_finder.ts";
 import { type Plan, planSubject } from "./plan.ts";
 import { makePlan } from "./planner.ts";
 import { executionPositions } from "./run_order.ts";
+import type { ModelResidency } from "./residency/model_residency.ts";
+import { type ResidencySchedule, streamedModules } from "./residency/schedule.ts";
 import { checkOutputNames } from "./run_options.ts";
 
 /** What a plan is to do beside what the hooks need: see `Model.plan`. */
@@ -27,6 +30,7 @@ export interface PlanOptions {
 interface HookDemands {
   readonly demands: Map<string, ModuleDemand>;
   readonly orderKeys: Readonly<Record<string, string>>;
+  readonly residency: ResidencySchedule | null;
 }
 
 /** The plans of one model. */
@@ -34,28 +38,31 @@ export class PlanMaker {
   readonly #structure: ModelStructure;
   readonly #modules: ModuleFinder;
   readonly #registries: ReadonlyMap<string, HookRegistry>;
+  readonly #residency: ModelResidency | null;
   #positions: readonly number[] | null = null;
 
-  /** `registries` is read anew for every plan. */
+  /** `registries` is read anew for every plan; without `residency` all weights stay. */
   constructor(
     structure: ModelStructure,
     modules: ModuleFinder,
     registries: ReadonlyMap<string, HookRegistry>,
+    residency: ModelResidency | null = null,
   ) {
     this.#structure = structure;
     this.#modules = modules;
     this.#registries = registries;
+    this.#residency = residency;
   }
 
   /**
    * The plan for the hooks that take part in a run starting now.
    *
-   * @throws {HooklineError} HOOK_ORDER_UNKNOWN, MODULE_NOT_CUTTABLE, PLAN_CYCLE, FETCH_UNKNOWN, or what
-   * a selector throws.
+   * @throws {HooklineError} HOOK_ORDER_UNKNOWN, MODULE_NOT_CUTTABLE, PLAN_CYCLE, FETCH_UNKNOWN,
+   * RESIDENCY_BUDGET, RESIDENCY_IMPOSSIBLE, or what a selector throws.
    */
   make(options: PlanOptions): Plan {
     const { graph, tree, hash } = this.#structure;
-    const { demands, orderKeys } = this.#hookDemands();
+    const { demands, orderKeys, residency } = this.#hookDemands();
     const { tap, split, outputs } = options;
     if (tap !== undefined) {
       this.#add(demands, tap, (module) => tapDemand(module, `${module.path} is tapped on request`));
@@ -73,6 +80,7 @@ export class PlanMaker {
       demands: [...demands].sort(byPath).map(([, demand]) => demand),
       structureHash: hash,
       orderKeys,
+      residency,
       ...(outputs === undefined ? {} : { outputs: this.#checkedOutputs(outputs) }),
     });
   }
@@ -105,14 +113,23 @@ export class PlanMaker {
   #hookDemands(): HookDemands {
     const demands = new Map<string, ModuleDemand>();
     const orderKeys: Record<string, string> = {};
+    const hooked = new Map<string, readonly RegisteredHook[]>();
     for (const [path, registry] of [...this.#registries].sort(byPath)) {
       if (registry.size === 0) continue;
       const order = registry.snapshot();
       if (order.entering.length === 0) continue; // none of its hooks takes part
-      demands.set(path, demandOf(this.#modules.get(path), order.entering));
+      hooked.set(path, order.entering);
       orderKeys[path] = order.key;
     }
-    return { demands, orderKeys };
+    const residency = this.#residency?.schedule(
+      [...hooked].map(([path, hooks]) => ({ module: this.#modules.get(path), hooks })),
+    ) ?? null;
+    const streamed = new Set(streamedModules(residency));
+    for (const [path, hooks] of hooked) {
+      const demand = demandOf(this.#modules.get(path), hooks, streamed.has(path));
+      if (!isIdle(demand, hooks)) demands.set(path, demand);
+    }
+    return { demands, orderKeys, residency };
   }
 
   #add(

@@ -14,6 +14,7 @@ import {
   type SegmentStep,
 } from "./plan.ts";
 import { planRegion } from "./region.ts";
+import type { ResidencySchedule } from "./residency/schedule.ts";
 
 /** What to plan for. */
 export interface PlanRequest {
@@ -28,6 +29,8 @@ export interface PlanRequest {
   readonly orderKeys: Readonly<Record<string, string>>;
   /** Outputs that are wanted; all when left out. Nodes that only others need do not run. */
   readonly outputs?: readonly string[];
+  /** How weights move, when a hook asks for anything. */
+  readonly residency?: ResidencySchedule | null;
 }
 
 /**
@@ -44,8 +47,10 @@ export function makePlan(request: PlanRequest): Plan {
   const outputs = request.outputs ?? graph.outputs;
   const because = demands.flatMap((demand) => demand.because);
   const madeFor = planSubject(request.structureHash, request.orderKeys);
+  const residency = request.residency ?? null;
+  const moving = residency === null ? {} : { residency };
   const seal = (kind: Plan["kind"], steps: readonly PlanStep[], reasons = because): Plan =>
-    sealPlan({ kind, steps, madeFor, outputs, order, because: reasons });
+    sealPlan({ kind, steps, madeFor, outputs, order, because: reasons, ...moving });
   if (demands.length === 0) return seal("whole", []);
   const isCut = demands.some((demand) => demand.editsOutputs || demand.isolation !== null);
   const live = graph.nodes.filter((node) => !node.isConstant).map((node) => node.index);
@@ -115,6 +120,8 @@ export interface PlanDocument {
   readonly because: readonly string[];
   /** Taps and cuts that may keep ONNX Runtime from fusing two operators, at this optimization level. */
   readonly mayEndFusions: readonly { readonly value: string; readonly operators: string }[];
+  /** How weights move; absent when no hook asks for anything. */
+  readonly residency?: ResidencySchedule;
 }
 
 /** Describes a plan. `modules` names what lies in each segment. */
@@ -148,6 +155,7 @@ export function planDocument(
       })),
     order: plan.order,
     because: plan.because,
+    ...(plan.residency === undefined ? {} : { residency: plan.residency }),
     mayEndFusions: fusing === null
       ? []
       : segments.flatMap((segment) =>

@@ -7,6 +7,14 @@ import type { ValueType } from "../graph/sub_model.ts";
 import type { Engine, EngineSession, SessionSettings, ValueSpec } from "../sessions/engine.ts";
 import type { ModelStructure } from "./model_structure.ts";
 
+const PROBE: SessionSettings = {
+  provider: "cpu",
+  optimization: "disabled",
+  threads: 1,
+  prepacking: false,
+  label: "type probe",
+};
+
 /** Looks types up once and keeps them. */
 export class ValueTypes {
   readonly #known = new Map<string, ValueType | null>();
@@ -20,12 +28,17 @@ export class ValueTypes {
   }
 
   /**
-   * The types of values that cross a cut.
+   * The types of values that cross a cut. Where memory is short, a probe without weights is tried first:
+   * mapping all of them may be more than the process is allowed.
    *
    * @throws {HooklineError} PLAN_VALUE_TYPE when one is a sequence, an optional, or of an element type
    * that cannot leave ONNX Runtime; SESSION_CREATE when ONNX Runtime refuses the model itself.
    */
-  async require(values: readonly string[]): Promise<ReadonlyMap<string, ValueType>> {
+  async require(
+    values: readonly string[],
+    { isMemoryShort = false }: { readonly isMemoryShort?: boolean } = {},
+  ): Promise<ReadonlyMap<string, ValueType>> {
+    if (isMemoryShort) await this.#probeWithoutWeights(values);
     await this.#probe(values.filter((value) => !this.#known.has(value)));
     const found = new Map<string, ValueType>();
     const impossible: string[] = [];
@@ -54,6 +67,20 @@ export class ValueTypes {
     }
   }
 
+  async #probeWithoutWeights(values: readonly string[]): Promise<void> {
+    const unknown = values.filter((value) => !this.#known.has(value));
+    if (unknown.length === 0) return;
+    this.#structure.requireUnchanged();
+    const source = this.#structure.weightlessProbeSource(unknown);
+    const session = await this.#engine.open(source, PROBE).catch(() => null);
+    if (session === null) return; // an operator wants constants: the other probe has them
+    try {
+      this.#learn(session, unknown);
+    } finally {
+      await session.release();
+    }
+  }
+
   /** One value of a type that the engine cannot carry makes the whole probe fail: find out which. */
   async #probeOneByOne(values: readonly string[], cause: unknown): Promise<void> {
     const plain = await this.#open([]).catch(() => null);
@@ -70,14 +97,7 @@ export class ValueTypes {
 
   async #open(values: readonly string[]): Promise<EngineSession> {
     this.#structure.requireUnchanged();
-    const settings: SessionSettings = {
-      provider: "cpu",
-      optimization: "disabled",
-      threads: 1,
-      prepacking: false,
-      label: "type probe",
-    };
-    return await this.#engine.open(this.#structure.probeSource(values), settings);
+    return await this.#engine.open(this.#structure.probeSource(values), PROBE);
   }
 
   #learn(session: EngineSession, values: readonly string[]): void {

@@ -4,6 +4,7 @@
 
 import type { DType } from "../tensor/dtype.ts";
 import type { TensorMap } from "../tensor/tensor.ts";
+import type { RunValueMap } from "./device_tensor.ts";
 import type { ProviderName } from "./providers/descriptor.ts";
 
 /** What a session declares about one of its inputs or outputs. */
@@ -89,6 +90,24 @@ export interface SessionRunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * Runs a model with values that lie on its device already, and leaves outputs there.
+ *
+ * @param feeds A tensor, or a value that a session of the same provider left on the device, for each
+ * input. They are borrowed until the promise settles.
+ * @param fetches The outputs wanted.
+ * @param options Which of the outputs stay, and the signal that ends the run.
+ * @returns A value on the device for each output of `keep` that the graph makes there, a tensor for every
+ * other one. The caller owns the values and releases them; the release of their session does so too.
+ * @throws {HooklineError} what {@linkcode EngineSession.run} throws; FEED_DATA for a value that was
+ * released or that lies on another device.
+ */
+export type DeviceRun = (
+  feeds: RunValueMap,
+  fetches: readonly string[],
+  options: SessionRunOptions & { readonly keep: readonly string[] },
+) => Promise<RunValueMap>;
+
 /** An open model. Release it once; `await using` does. */
 export interface EngineSession {
   /** The declared inputs, in the graph's order. */
@@ -112,6 +131,8 @@ export interface EngineSession {
     fetches?: readonly string[],
     options?: SessionRunOptions,
   ): Promise<TensorMap>;
+  /** Runs with values on the session's device. Absent where they lie in the process's memory. */
+  readonly runOnDevice?: DeviceRun | undefined;
   /**
    * Frees the model. Waits for the runs in flight, refuses new ones at once; a second call is the
    * first one's promise.

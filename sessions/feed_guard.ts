@@ -19,11 +19,20 @@ function written(shape: readonly (number | string | null)[]): string {
 export class FeedGuard {
   readonly #inputs: readonly ValueSpec[];
   readonly #label: string;
+  readonly #isElsewhere: (value: unknown) => boolean;
 
-  /** Makes the guard of a session; `label` names it in errors. */
-  constructor(inputs: readonly ValueSpec[], label: string) {
+  /**
+   * Makes the guard of a session; `label` names it in errors, `isElsewhere` knows values whose data do not
+   * lie in the process's memory.
+   */
+  constructor(
+    inputs: readonly ValueSpec[],
+    label: string,
+    isElsewhere: (value: unknown) => boolean = () => false,
+  ) {
     this.#inputs = inputs;
     this.#label = label;
+    this.#isElsewhere = isElsewhere;
   }
 
   /**
@@ -50,7 +59,7 @@ export class FeedGuard {
 
   #checkOne(spec: ValueSpec, value: Tensor): void {
     const fault = tensorFault(value);
-    if (fault !== null) {
+    if (fault !== null && !this.#isElsewhere(value)) {
       throw this.#fault("FEED_DATA", spec, fault, {
         fix:
           "give an array of the dtype's own kind, not shared, with as many elements as the shape says",

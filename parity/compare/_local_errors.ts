@@ -69,7 +69,7 @@ export async function localErrors(
   if (partners.size === 0) return { byOutput, inheritedInputs, failure: null };
   let run: PartRun | null = null;
   try {
-    const feeds = await feedsOf(host, part, inheritedInputs);
+    const feeds = await feedsOf(host, part, { isSameStructure, inherited: inheritedInputs });
     const open = run = await openPart(candidate, {
       nodes: part.nodes,
       outputs: [...partners.keys()],
@@ -116,14 +116,20 @@ function isCastOfInput(
 async function feedsOf(
   { candidate, values, store, candidateShapes }: LocalErrorHost,
   { nodes }: CallPart,
-  inherited: string[],
+  { isSameStructure, inherited }: {
+    readonly isSameStructure: boolean;
+    readonly inherited: string[];
+  },
 ): Promise<TensorMap> {
   const feeds = emptyTensorMap();
   const { inputs } = boundaryOf(candidate.structure.graph, nodes);
   for (const [name, type] of await candidate.types.require(inputs)) {
     const partner = values.partnerOf(name);
     const value = partner === undefined ? undefined : await store.get(`r:${partner}`);
-    const fitting = value === undefined ? null : fit(value, type, candidateShapes.get(name));
+    const fitting = value === undefined ? null : fit(value, type, {
+      isAnyShape: isSameStructure,
+      shape: candidateShapes.get(name),
+    });
     if (fitting !== null) {
       feeds[name] = fitting;
       continue;
@@ -137,11 +143,20 @@ async function feedsOf(
   return feeds;
 }
 
-/** The reference's value in the form that the candidate's part wants, or null. */
-function fit(value: Tensor, type: ValueType, shape: readonly number[] | undefined): Tensor | null {
+/**
+ * The reference's value in the form that the candidate's part wants, or null. Parts of one structure take
+ * what the reference's part takes; others may want the same elements in another shape.
+ */
+function fit(
+  value: Tensor,
+  type: ValueType,
+  { isAnyShape, shape }: {
+    readonly isAnyShape: boolean;
+    readonly shape: readonly number[] | undefined;
+  },
+): Tensor | null {
   const cast = castTensor(value, type.dtype);
-  if (cast === null) return null;
-  if (type.shape === null) return cast;
+  if (cast === null || isAnyShape || type.shape === null) return cast;
   const isFitting = type.shape.length === cast.shape.length &&
     type.shape.every((size, axis) => typeof size !== "number" || size === cast.shape[axis]);
   if (isFitting) return cast;

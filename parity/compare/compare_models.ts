@@ -48,6 +48,10 @@ export interface CompareOptions
   readonly memory?: number | undefined;
   /** Told what happens next. */
   readonly onProgress?: (what: string) => void;
+}
+
+/** Options of {@linkcode compareWithEvidence}. */
+export interface EvidenceOptions extends CompareOptions {
   /** Called once with all that is known, while both models are still open: for a repro. */
   readonly evidence?: (evidence: CompareEvidence) => void | Promise<void>;
 }
@@ -66,7 +70,6 @@ const OPTIONS: readonly (keyof CompareOptions)[] = [
   "map",
   "memory",
   "onProgress",
-  "evidence",
 ];
 const DEFAULT_MEMORY = 536_870_912;
 
@@ -87,7 +90,9 @@ const DEFAULT_MEMORY = 536_870_912;
  *
  * @example
  * ```ts ignore
- * const report = await compareModels("fp32.onnx", "fp16.onnx", { feeds });
+ * const report = await compareModels("fp32.onnx", "fp16.onnx", {
+ *   feeds: async (inputs) => await loadInputs(await inputSource("inputs"), inputs),
+ * });
  * console.log(report.status, report.introducedBy[0]?.module);
  * ```
  */
@@ -95,6 +100,15 @@ export async function compareModels(
   reference: ModelSource,
   candidate: ModelSource | null,
   options: CompareOptions,
+): Promise<CompareReport> {
+  return await compareWithEvidence(reference, candidate, options);
+}
+
+/** The same, for those who work on with what a comparison knows. */
+export async function compareWithEvidence(
+  reference: ModelSource,
+  candidate: ModelSource | null,
+  { evidence, ...options }: EvidenceOptions,
 ): Promise<CompareReport> {
   checkOptions(options);
   const { memory = DEFAULT_MEMORY, onProgress = () => {}, rtol, atol } = options;
@@ -111,6 +125,7 @@ export async function compareModels(
     }),
   });
   refuseSelf([reference, left], [candidate ?? reference, right]);
+  matchInputs(left.structure, right.structure); // before anybody is asked for inputs
   const feeds = typeof options.feeds === "function"
     ? await options.feeds(left.structure.inputs)
     : options.feeds;
@@ -149,7 +164,7 @@ export async function compareModels(
     memory: store.use,
     notes: [...match.notes, ...result.notes, ...notes],
   };
-  await options.evidence?.({
+  await evidence?.({
     report,
     ...sides,
     match,

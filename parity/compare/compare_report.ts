@@ -43,9 +43,11 @@ export interface ComparedTensor {
   readonly candidateTensor?: string;
   /** Element type and sizes in the reference. */
   readonly dtype: string;
+  /** Its sizes in the reference. */
   readonly shape: readonly number[];
   /** The candidate's, where they differ. */
   readonly candidateDtype?: string;
+  /** Its sizes in the candidate, where they differ. */
   readonly candidateShape?: readonly number[];
   /** In the candidate's own run; null when it could not be had (`problem` says why). */
   readonly inherited: TensorError | null;
@@ -81,9 +83,13 @@ export const HISTOGRAM_EDGES: readonly number[] = [
 
 /** A module that brings an error in, rather than passing one on. */
 export interface IntroducingModule {
+  /** The module's path in the reference. */
   readonly module: string;
+  /** Its path in the candidate, where that is another one. */
   readonly candidateModule?: string;
+  /** The class that exported it, or null. */
   readonly className: string | null;
+  /** Which call of the module within the run, from 0. */
   readonly call: number;
   /** Its worst output's error when fed with the reference's inputs. */
   readonly local: TensorError;
@@ -95,19 +101,29 @@ export interface IntroducingModule {
 
 /** A module that only one side has, or that has no partner. */
 export interface UnmatchedModule {
+  /** The module's path in the reference. */
   readonly module: string;
+  /** The class that exported it, or null. */
   readonly className: string | null;
+  /** Why it has none. */
   readonly why: string;
 }
 
 /** One side of a comparison. */
 export interface ComparedModel {
+  /** The path that was given, or what else to call the model. */
   readonly path: string;
+  /** sha256 of its structure, in hex. */
   readonly structureHash: string;
+  /** Nodes. */
   readonly nodes: number;
+  /** Modules. */
   readonly modules: number;
+  /** The engine that ran it. */
   readonly engine: string;
+  /** The execution provider that it ran on. */
   readonly provider: string;
+  /** How far ONNX Runtime was allowed to rewrite it. */
   readonly optimization: string;
 }
 
@@ -121,21 +137,30 @@ export interface CompareReport {
   readonly modules: readonly ComparedTensor[];
   /** Modules that have no partner. */
   readonly onlyReference: readonly UnmatchedModule[];
+  /** The same of the candidate. */
   readonly onlyCandidate: readonly UnmatchedModule[];
   /** How many modules were matched, by what told that they belong together. */
   readonly matchedBy: {
+    /** They have one path. */
     readonly path: number;
+    /** A prefix of their paths is one side's alone, or was mapped. */
     readonly prefix: number;
+    /** Their nodes or weights are alike. */
     readonly structure: number;
   };
+  /** The side to trust. */
   readonly reference: ComparedModel;
+  /** The side that was judged. */
   readonly candidate: ComparedModel;
   /** Tolerances used, by the coarser dtype of the two sides. */
   readonly tolerance: Readonly<Record<string, { readonly rtol: number; readonly atol: number }>>;
   /** Bytes of activations that were kept in memory at most, and that went to disk. */
   readonly memory: {
+    /** What was allowed. */
     readonly budgetByteLength: number;
+    /** Most bytes at one time, those in use by a part that runs included. */
     readonly peakByteLength: number;
+    /** Bytes that went to disk. */
     readonly spilledByteLength: number;
   };
   /** What else a reader should know. */

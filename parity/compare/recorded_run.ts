@@ -49,6 +49,12 @@ export async function recordRun(host: PartHost, request: RecordRequest): Promise
   return await run.run();
 }
 
+function firstCut(cuts: ReadonlySet<number>, from: number): number {
+  let place = from + 1;
+  while (!cuts.has(place)) place++;
+  return place;
+}
+
 class Recorder {
   readonly #host: PartHost;
   readonly #request: RecordRequest;
@@ -84,13 +90,19 @@ class Recorder {
     const cuts = this.#cuts();
     let parts = 0;
     let most = FIRST_PART_NODES;
+    let isCareful = false;
     for (let from = 0; from < this.#order.length;) {
-      const to = this.#nextCut(cuts, from, most);
+      const least = firstCut(cuts, from);
+      const to = isCareful ? least : this.#nextCut(cuts, from, most);
       let byteLength: number;
       try {
         byteLength = await this.#part(from, to);
       } catch (error) {
         if (!(error instanceof HooklineError) || error.code === "FILE_WRITE") throw error;
+        if (to > least) { // what does not fail in it is still worth having
+          isCareful = true;
+          continue;
+        }
         return { parts, impossible: this.#impossible, failure: error };
       }
       parts++;

@@ -141,10 +141,38 @@ export const ORT_FUNCTIONS = {
   ReleaseIoBinding: { slot: 135, parameters: ["pointer"], result: "void" },
   BindInput: { slot: 136, parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
   BindOutput: { slot: 137, parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  BindOutputToDevice: {
+    slot: 138,
+    parameters: ["pointer", "buffer", "pointer"],
+    result: "pointer",
+  },
+  GetBoundOutputValues: {
+    slot: 140,
+    parameters: ["pointer", "pointer", "buffer", "buffer"],
+    result: "pointer",
+  },
   CreateRunOptions: { slot: 39, parameters: ["buffer"], result: "pointer" },
   ReleaseRunOptions: { slot: 97, parameters: ["pointer"], result: "void" },
   RunOptionsSetRunLogSeverityLevel: { slot: 41, parameters: ["pointer", "i32"], result: "pointer" },
   RunOptionsSetTerminate: { slot: 46, parameters: ["pointer"], result: "pointer" },
+  // devices
+  SessionGetMemoryInfoForInputs: {
+    slot: 380,
+    parameters: ["pointer", "buffer", "usize"],
+    result: "pointer",
+  },
+  SessionGetMemoryInfoForOutputs: {
+    slot: 381,
+    parameters: ["pointer", "buffer", "usize"],
+    result: "pointer",
+  },
+  MemoryInfoGetDeviceType: { slot: 225, parameters: ["pointer", "buffer"], result: "void" },
+  MemoryInfoGetDeviceMemType: { slot: 321, parameters: ["pointer"], result: "i32" },
+  CopyTensors: {
+    slot: 386,
+    parameters: ["pointer", "buffer", "buffer", "pointer", "usize"],
+    result: "pointer",
+  },
   // values
   CreateCpuMemoryInfo: { slot: 69, parameters: ["i32", "i32", "buffer"], result: "pointer" },
   CreateTensorAsOrtValue: {
@@ -189,6 +217,9 @@ export const BACKGROUND_FUNCTIONS = [
   "CreateSessionFromArrayWithPrepackedWeightsContainer",
   "ReleaseSession",
   "Run",
+  "RunWithBinding",
+  "BindInput",
+  "CopyTensors",
 ] as const;
 
 type Functions = typeof ORT_FUNCTIONS;

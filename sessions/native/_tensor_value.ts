@@ -94,22 +94,32 @@ function fillStrings(
   }
 }
 
-/** Copies a value that ONNX Runtime made. */
-export function readValue(host: NativeHost, value: Deno.PointerObject): Tensor {
-  const { api, check } = host;
+/** Element type and sizes of a value, wherever it lies. */
+export function readForm(
+  { api, check }: NativeHost,
+  value: Deno.PointerObject,
+): Pick<Tensor, "dtype" | "shape"> {
   const type = new Int32Array(1);
   const [dims, rank] = [outCell(), outCell()];
   check(api.GetTensorElementTypeAndShapeDataReference(value, type, dims, rank));
   const shape = readDims(dims[0] as bigint, Number(rank[0]));
   const dtype = dtypeFromOnnx(type[0] as number)?.dtype;
   if (dtype === undefined) throw new Error(`an output has the unknown type ${type[0]}`);
+  return { dtype, shape };
+}
+
+/** Copies a value that ONNX Runtime made in the process's memory. */
+export function readValue(host: NativeHost, value: Deno.PointerObject): Tensor {
+  const { api, check } = host;
+  const { dtype, shape } = readForm(host, value);
   const count = elementCount(shape);
   if (dtype === "string") return { dtype, shape, data: readStrings(host, value, count) };
   const data = allocate(dtype, count) as NumericData;
   if (count > 0) {
-    check(api.GetTensorMutableData(value, dims));
+    const cell = outCell();
+    check(api.GetTensorMutableData(value, cell));
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    Deno.UnsafePointerView.copyInto(handleIn(dims), bytes);
+    Deno.UnsafePointerView.copyInto(handleIn(cell), bytes);
   }
   return { dtype, shape, data };
 }

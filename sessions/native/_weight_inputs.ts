@@ -56,6 +56,11 @@ export class WeightInputs {
     return addresses;
   }
 
+  /** The values of a set that was checked, by the names of their inputs. */
+  handles(values: WeightValues): readonly (readonly [string, Deno.PointerObject])[] {
+    return this.weights.map(({ name }) => [name, values.handle(name)]);
+  }
+
   /** The error for a run without the weights that the session takes. */
   missing(): HooklineError {
     const names = this.weights.map((spec) => spec.name);

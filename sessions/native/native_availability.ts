@@ -11,13 +11,29 @@ export interface NativeRefusal {
   readonly fix: string;
 }
 
+/** The systems on which the engine was run. */
+const RUN_ON: readonly string[] = ["linux"];
+
 /**
  * The reason against the native engine in this process; null when there is none.
  *
- * @param byName True when the user named the engine: then a worker is the user's own matter.
+ * @param byName True when the user named the engine: then a worker, and a system on which nobody has run
+ * it, are the user's own matter.
+ * @param os The operating system, this process's when left out.
  */
-export function nativeRefusal({ byName }: { readonly byName: boolean }): NativeRefusal | null {
-  return permissionRefusal() ?? libraryRefusal() ?? (byName ? null : workerRefusal());
+export function nativeRefusal(
+  { byName, os = Deno.build.os }: { readonly byName: boolean; readonly os?: string },
+): NativeRefusal | null {
+  return permissionRefusal() ?? libraryRefusal() ??
+    (byName ? null : systemRefusal(os) ?? workerRefusal());
+}
+
+function systemRefusal(os: string): NativeRefusal | null {
+  if (RUN_ON.includes(os)) return null;
+  return {
+    reason: `it was never run on ${os}`,
+    fix: 'use engine "native" by name to try it, or stay with engine "napi"',
+  };
 }
 
 /** With a list of paths the first read through a pointer is refused. */

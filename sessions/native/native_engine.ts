@@ -8,6 +8,7 @@ import { sessionCreateError } from "../session_errors.ts";
 import { NO_WEIGHT_FOLDER, ortSessionOptions } from "../session_options.ts";
 import type { TelemetryState } from "../_telemetry.ts";
 import { guardModelFile } from "../weight_file_guard.ts";
+import { deviceLane } from "./_device_lane.ts";
 import { type NativeHost, nativeHost } from "./_native_host.ts";
 import { NativeSession } from "./native_session.ts";
 import { encodePath, handleIn, outCell } from "./_native_text.ts";
@@ -89,7 +90,11 @@ export class NativeEngine implements Engine {
     sharedWeights?.retain(); // while native code opens the model; the session retains them itself
     try {
       using made = sessionOptionsHandle(host, options, extras);
-      handle = await create(host, { isFile, model, options: made.handle }, sharedWeights);
+      const opened = { isFile, model, options: made.handle };
+      // A device takes the weights while the session opens: nothing else may compute there meanwhile.
+      handle = settings.provider === "cpu"
+        ? await create(host, opened, sharedWeights)
+        : await deviceLane(settings.provider).through(() => create(host, opened, sharedWeights));
       return new NativeSession(host, {
         handle,
         ...specsOf(host, handle),
@@ -98,7 +103,10 @@ export class NativeEngine implements Engine {
         sharedWeights,
       }, settings);
     } catch (cause) {
-      if (handle !== undefined) await host.background.ReleaseSession(handle);
+      const made = handle;
+      if (made !== undefined) {
+        await deviceLane(settings.provider).through(() => host.background.ReleaseSession(made));
+      }
       if (cause instanceof HooklineError) throw cause;
       throw sessionCreateError(settings, cause);
     } finally {

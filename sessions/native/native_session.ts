@@ -4,14 +4,22 @@
 import { setImmediate } from "node:timers";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import type { TensorMap } from "../../tensor/tensor.ts";
-import type { EngineSession, SessionRunOptions, SessionSettings, ValueSpec } from "../engine.ts";
+import type {
+  DeviceRun,
+  EngineSession,
+  SessionRunOptions,
+  SessionSettings,
+  ValueSpec,
+} from "../engine.ts";
 import { FeedGuard } from "../feed_guard.ts";
 import { FetchGuard } from "../fetch_guard.ts";
 import { sessionReleasedError, sessionRunError } from "../session_errors.ts";
 import { sessionLedger } from "../session_ledger.ts";
 import { availableCores } from "../thread_budget.ts";
+import type { RunValueMap } from "../device_tensor.ts";
 import { CallCache, type CallShape } from "./_call_cache.ts";
 import type { CallFrame } from "./_call_frame.ts";
+import { DeviceRuns, isUsableOn } from "./_device_runs.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { TextList } from "./_native_text.ts";
 import { makeRunOptions, RunCancellation } from "./_run_cancellation.ts";
@@ -45,6 +53,15 @@ interface CallArguments {
   readonly signal: AbortSignal | undefined;
 }
 
+/** What one run on a device is made with. */
+interface DeviceArguments {
+  readonly feeds: RunValueMap;
+  readonly weights: WeightValues | null;
+  readonly signal?: AbortSignal | undefined;
+  /** Outputs that stay there. */
+  readonly keep: readonly string[];
+}
+
 /** One execution in ONNX Runtime with everything that it reads and writes. */
 interface Flight {
   readonly session: NativeSession;
@@ -66,6 +83,7 @@ async function turnEventLoop(): Promise<void> {
 export class NativeSession implements EngineSession {
   readonly inputs: readonly ValueSpec[];
   readonly outputs: readonly ValueSpec[];
+  readonly runOnDevice: DeviceRun | undefined;
   readonly #host: NativeHost;
   readonly #model: OpenedModel;
   readonly #settings: SessionSettings;
@@ -76,6 +94,8 @@ export class NativeSession implements EngineSession {
   readonly #inputNames: TextList;
   readonly #inputCount: bigint;
   readonly #runOptions: Deno.PointerObject;
+  /** How runs go on a provider that has a device; null on the CPU. */
+  readonly #device: DeviceRuns | null;
   readonly #strikeOff: () => void;
   /** Runs that have begun and not ended. */
   #running = 0;
@@ -90,7 +110,8 @@ export class NativeSession implements EngineSession {
     this.#model = model;
     this.#settings = settings;
     this.#weightInputs = weightInputs;
-    this.#guard = new FeedGuard(this.inputs, settings.label);
+    const { provider, label } = settings;
+    this.#guard = new FeedGuard(this.inputs, label, (value) => isUsableOn(provider, value));
     this.#fetchGuard = new FetchGuard(model.outputs, settings.label);
     const weightCount = weightInputs.weights.length;
     this.#calls = new CallCache(host, { inputs: this.inputs, weightCount });
@@ -98,6 +119,16 @@ export class NativeSession implements EngineSession {
     this.#inputCount = BigInt(model.inputs.length);
     model.sharedWeights?.retain();
     this.#runOptions = makeRunOptions(host);
+    const { handle: session, outputs } = model;
+    const runOptions = this.#runOptions;
+    const device = provider === "cpu"
+      ? null
+      : new DeviceRuns(host, { session, settings, runOptions, inputs: model.inputs, outputs });
+    this.#device = device;
+    this.runOnDevice = device === null
+      ? undefined
+      : (feeds, fetches, options) =>
+        this.#runThere(device, { feeds, weights: null, ...options }, fetches);
     this.#strikeOff = sessionLedger.add({
       label: settings.label,
       engine: "native",
@@ -147,12 +178,12 @@ export class NativeSession implements EngineSession {
     fetches: readonly string[] = this.#fetchGuard.names,
   ): Promise<TensorMap> {
     if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
+    if (this.#device !== null) {
+      return await this.#runThere(this.#device, { ...given, keep: [] }, fetches) as TensorMap;
+    }
     const { feeds, weights, signal } = given;
     signal?.throwIfAborted();
-    this.#guard.check(feeds);
-    this.#fetchGuard.check(fetches);
-    if (weights !== null) this.#weightInputs.addresses(weights);
-    else if (this.#weightInputs.weights.length > 0) throw this.#weightInputs.missing();
+    this.#check(given, fetches);
     const shape = this.#calls.find(feeds, fetches);
     weights?.retain();
     this.#running++;
@@ -168,6 +199,49 @@ export class NativeSession implements EngineSession {
       }
       const outputs = place === "here" ? this.#runHere(shape, given, startMs) : null;
       return outputs ?? await this.#call(shape, given);
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (cause instanceof HooklineError) throw cause;
+      throw sessionRunError(this.#settings, cause);
+    } finally {
+      weights?.release();
+      if (--this.#running === 0) this.#whenIdle?.();
+    }
+  }
+
+  /** Refuses what native code must not see. */
+  #check(
+    { feeds, weights }: Pick<CallArguments, "feeds" | "weights">,
+    fetches: readonly string[],
+  ): void {
+    this.#guard.check(feeds);
+    this.#fetchGuard.check(fetches);
+    if (weights !== null) this.#weightInputs.addresses(weights);
+    else if (this.#weightInputs.weights.length > 0) throw this.#weightInputs.missing();
+  }
+
+  /** A run on the provider's device. */
+  async #runThere(
+    device: DeviceRuns,
+    { feeds, weights, signal, keep }: DeviceArguments,
+    fetches: readonly string[],
+  ): Promise<RunValueMap> {
+    if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
+    signal?.throwIfAborted();
+    // A value on the device has dtype and shape as a tensor has, and the guard knows it by itself.
+    const given = { feeds: feeds as TensorMap, weights };
+    this.#check(given, fetches);
+    weights?.retain();
+    this.#running++;
+    try {
+      return await device.run({
+        feeds,
+        fetches,
+        keep,
+        weights: weights === null ? [] : this.#weightInputs.handles(weights),
+        signal,
+        check: () => this.#guard.check(given.feeds), // they may have changed meanwhile
+      });
     } catch (cause) {
       signal?.throwIfAborted();
       if (cause instanceof HooklineError) throw cause;
@@ -203,8 +277,7 @@ export class NativeSession implements EngineSession {
   #execute({ fetches }: CallShape, frame: CallFrame): Deno.PointerValue {
     const { api } = this.#host;
     const { handle } = this.#model;
-    // A device's binding would copy the inputs when they are bound, and never again.
-    const binding = this.#settings.provider === "cpu" ? frame.binding(handle) : null;
+    const binding = frame.binding(handle);
     if (binding !== null) return api.RunWithBinding(handle, this.#runOptions, binding);
     return api.Run(
       handle,
@@ -294,7 +367,8 @@ export class NativeSession implements EngineSession {
     try {
       this.#calls.retire();
       api.ReleaseRunOptions(this.#runOptions);
-      await background.ReleaseSession(this.#model.handle);
+      if (this.#device !== null) await this.#device.release();
+      else await background.ReleaseSession(this.#model.handle);
       this.#model.sharedWeights?.release();
     } catch (cause) {
       // It stays in the ledger: its memory was not given back.

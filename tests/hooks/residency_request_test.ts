@@ -9,7 +9,7 @@ Deno.test("admitResidency() works out what was left out, and freezes it", () => 
   const admitted = admitResidency({ placement: "streamed" }, NAMES);
   assert.deepEqual({ ...admitted }, {
     placement: "streamed",
-    ahead: 2,
+    ahead: null,
     strategy: "auto",
     byteBudget: null,
     cacheFolder: null,

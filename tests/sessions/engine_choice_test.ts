@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { chooseEngine, ENGINE_NAMES } from "../../sessions/engine_choice.ts";
+import { nativeRefusal } from "../../sessions/native/native_availability.ts";
 import { ortLibraryFolder } from "../../sessions/_ort_library.ts";
 import { expectCode } from "./expect_code.ts";
 
@@ -76,5 +77,17 @@ Deno.test("chooseEngine() takes napi in a worker, which may be ended while it co
     assert.match(found.because, /a worker may be ended/);
   } finally {
     worker.terminate();
+  }
+});
+
+Deno.test("nativeRefusal() leaves other systems than Linux to those who ask by name", () => {
+  assert.equal(nativeRefusal({ byName: false, os: "linux" }), null);
+  for (const os of ["darwin", "windows"]) {
+    assert.match(
+      nativeRefusal({ byName: false, os })?.reason ?? "",
+      new RegExp(`never run on ${os}`),
+    );
+    assert.match(nativeRefusal({ byName: false, os })?.fix ?? "", /"native" by name/);
+    assert.equal(nativeRefusal({ byName: true, os }), null);
   }
 });

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeNpy } from "../../../formats/npy.ts";
-import { compareModels } from "../../../parity/compare/compare_models.ts";
+import { compareWithEvidence } from "../../../parity/compare/compare_models.ts";
 import type { CompareEvidence } from "../../../parity/compare/evidence.ts";
 import { writeRepro } from "../../../parity/repro/repro.ts";
 import type { Tensor } from "../../../tensor/tensor.ts";
@@ -82,7 +82,7 @@ async function outcomeOf(fault: SeededFault): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "hookline-fault-"));
   try {
     let reproProblem: string | null = "no repro was asked for";
-    const { status, introducedBy } = await compareModels(fault.subject.bytes, fault.bytes, {
+    const { status, introducedBy } = await compareWithEvidence(fault.subject.bytes, fault.bytes, {
       feeds: fault.subject.feeds,
       provider: "cpu",
       evidence: async (evidence) => {
@@ -146,7 +146,7 @@ Deno.test({
     for (const { subject, bytes, description } of faults) {
       const folder = mkdtempSync(join(tmpdir(), "hookline-fault-"));
       try {
-        await compareModels(subject.bytes, bytes, {
+        await compareWithEvidence(subject.bytes, bytes, {
           feeds: subject.feeds,
           evidence: async (evidence) => {
             await writeRepro(evidence, folder);
@@ -169,7 +169,7 @@ Deno.test("compareModels() names the altered module in models that were rewritte
     const { subject, bytes, ownerPaths } = fault;
     const kinds = ["reorder", "rename", "identity", "opset"] as const;
     const rewritten = rewrite({ ...subject, bytes }, kinds, seededRandom(1_000 + seed));
-    const { status, introducedBy } = await compareModels(subject.bytes, rewritten.bytes, {
+    const { status, introducedBy } = await compareWithEvidence(subject.bytes, rewritten.bytes, {
       feeds: subject.feeds,
     });
     const named = introducedBy.map(({ module }) => module);
@@ -185,7 +185,9 @@ for (const name of ["exports/tied_merged", "exports/dynamo_tied"]) {
     const faults = await tiedFaults(name);
     assert.ok(faults.length >= 12);
     for (const { subject, bytes, ownerPaths, description } of faults) {
-      const { introducedBy } = await compareModels(subject.bytes, bytes, { feeds: subject.feeds });
+      const { introducedBy } = await compareWithEvidence(subject.bytes, bytes, {
+        feeds: subject.feeds,
+      });
       assert.ok(ownerPaths.includes(introducedBy[0]?.module ?? "none"), description);
       const named = introducedBy.filter(({ module }) => !ownerPaths.includes(module));
       assert.deepEqual(named, [], description);

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeSileroCopies } from "../../../demo/silero_copies.ts";
-import { compareModels } from "../../../parity/compare/compare_models.ts";
+import { compareWithEvidence } from "../../../parity/compare/compare_models.ts";
 import type { CompareReport } from "../../../parity/compare/compare_report.ts";
 import type { Repro } from "../../../parity/repro/call_repro.ts";
 import { writeRepro } from "../../../parity/repro/repro.ts";
@@ -22,7 +22,7 @@ async function compareAndWrite(
   directory: string,
 ): Promise<{ readonly report: CompareReport; readonly repro: Repro }> {
   let repro: Repro | null = null;
-  const report = await compareModels(reference, candidate, {
+  const report = await compareWithEvidence(reference, candidate, {
     feeds,
     provider: "cpu",
     engine: "napi",

@@ -1,0 +1,135 @@
+// Streams weights from files that ONNX Runtime wrote in its own layout: a session opened from them maps
+// them as they are, so it computes at full speed and with the bits of a resident one. The files are a
+// cache: keyed by all that they depend on, written once, never read by anything but ONNX Runtime.
+
+import { createHash } from "node:crypto";
+import { existsSync, statSync } from "node:fs";
+import { mkdir, realpath, rename, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { HooklineError } from "../../errors/hookline_error.ts";
+import { fileFingerprint } from "../../graph/file_fingerprint.ts";
+import { encodePart } from "../../graph/sub_model.ts";
+import type { FileRange, WeightMemory } from "../../sessions/mapped_weights/weight_memory.ts";
+import {
+  type SegmentOpening,
+  segmentOpening,
+  type SessionHost,
+  sessionSettings,
+} from "../segment_opening.ts";
+import { MappedPages } from "./mapped_stream.ts";
+import type { StreamedSegment, WeightStream } from "./weight_stream.ts";
+
+/** What a stream of prepacked weights needs. */
+export interface PrepackedStreamOptions {
+  readonly host: SessionHost;
+  readonly memory: WeightMemory;
+  /** The folder to write to; made when it is not there. */
+  readonly cacheFolder: string;
+}
+
+const MODEL_NAME = "block.onnx";
+const DATA_NAME = "block.bin";
+
+/** Weights mapped from files in ONNX Runtime's own layout. */
+export function prepackedStream(options: PrepackedStreamOptions): WeightStream {
+  const pages = new MappedPages(options.memory);
+  const folders = new Map<string, string[]>();
+  return {
+    async encode(streamed) {
+      const { opening, folder } = await prepackedOpening(options, streamed);
+      folders.set(streamed.module, [...folders.get(streamed.module) ?? [], folder]);
+      return opening;
+    },
+    opened() {
+      pages.find(new Map([...folders].map(([module, paths]) => [module, paths.map(dataOf)])));
+    },
+    fetch: (module) => pages.fetch(module),
+    release: (module) => pages.release(module),
+    session: () => null,
+    closed: () => pages.forget(),
+  };
+}
+
+/** The whole of a folder's data file: no other session maps it. */
+function dataOf(folder: string): FileRange {
+  const path = join(folder, DATA_NAME);
+  return { path, byteOffset: 0, byteLength: existsSync(path) ? statSync(path).size : 0 };
+}
+
+async function prepackedOpening(
+  { host, memory, cacheFolder }: PrepackedStreamOptions,
+  { segment, inputs }: StreamedSegment,
+): Promise<{ readonly opening: SegmentOpening; readonly folder: string }> {
+  const { structure } = host;
+  const part = encodePart(structure.proto, structure.graph, {
+    nodes: segment.nodes,
+    inputs,
+    outputs: segment.outputs,
+  });
+  const label = `${structure.skeleton.label}, segment ${segment.index}`;
+  const plain = segmentOpening(host, {
+    source: { kind: "bytes", bytes: part.bytes, weightFolder: structure.weightFolder },
+    label,
+    byteLength: part.bytes.byteLength,
+  });
+  const key = createHash("sha256").update(JSON.stringify([
+    plain.key,
+    [...structure.files].map(fileFingerprint),
+    await host.engine.version(),
+    host.provider,
+    memory.processor,
+  ])).digest("hex");
+  const folder = await written(host, plain, { cacheFolder, key });
+  const opening = segmentOpening(host, {
+    source: { kind: "file", path: join(folder, MODEL_NAME) },
+    label,
+    byteLength: part.bytes.byteLength,
+  });
+  return { opening, folder };
+}
+
+/** The folder of the files, which are written when they are not there. */
+async function written(
+  host: SessionHost,
+  opening: SegmentOpening,
+  { cacheFolder, key }: { readonly cacheFolder: string; readonly key: string },
+): Promise<string> {
+  try {
+    await mkdir(cacheFolder, { recursive: true });
+    const root = await realpath(resolve(cacheFolder));
+    const folder = join(root, key);
+    if (existsSync(join(folder, MODEL_NAME))) return folder;
+    // Written beside and renamed: a folder of this name is complete, whoever else writes it too.
+    const draft = join(root, `${key}.${crypto.randomUUID()}`);
+    await mkdir(draft);
+    try {
+      await write(host, opening, draft);
+      await rename(draft, folder).catch((error: unknown) => {
+        if (!existsSync(join(folder, MODEL_NAME))) throw error;
+      });
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
+    return folder;
+  } catch (cause) {
+    if (cause instanceof HooklineError) throw cause;
+    throw new HooklineError("FILE_WRITE", {
+      message: `cannot write prepacked weights to "${cacheFolder}"`,
+      fix: "give a cacheFolder that this process may write to, with room for twice the weights",
+      details: { path: cacheFolder },
+      cause,
+    });
+  }
+}
+
+async function write(host: SessionHost, opening: SegmentOpening, draft: string): Promise<void> {
+  host.structure.requireUnchanged();
+  const session = await host.engine.open(opening.source, {
+    ...sessionSettings(host, opening),
+    savePrepacked: { modelPath: join(draft, MODEL_NAME), dataName: DATA_NAME },
+  });
+  await session.release();
+  if (!existsSync(join(draft, MODEL_NAME))) {
+    throw new Error(`engine ${host.engine.name} did not write ${MODEL_NAME}`);
+  }
+}

@@ -1,0 +1,297 @@
+// Runs of a session whose provider has a device of its own. Values are bound one by one: those that lie on
+// the device already are passed on, others are copied there; outputs come back, or stay when the caller
+// wants so. Everything goes through the provider's lane, the freeing of values included.
+//
+// Invariant: a value that stays is freed once, by its owner or with this session, whichever comes first.
+
+import { dtypeInfo, storedByteLength } from "../../tensor/dtype.ts";
+import { elementCount, emptyTensorMap, type Tensor } from "../../tensor/tensor.ts";
+import { deviceLedger, DeviceTensor, type RunValue, type RunValueMap } from "../device_tensor.ts";
+import type { SessionSettings, ValueSpec } from "../engine.ts";
+import { sessionRunError } from "../session_errors.ts";
+import { deviceLane } from "./_device_lane.ts";
+import type { NativeHost } from "./_native_host.ts";
+import { encodeText, handleIn, outCell } from "./_native_text.ts";
+import { RunCancellation } from "./_run_cancellation.ts";
+import type { ValueSide } from "./_session_metadata.ts";
+import {
+  allocateElements,
+  borrowedValue,
+  nativeForm,
+  type NumericData,
+  readForm,
+  readValue,
+  stringValue,
+} from "./_tensor_value.ts";
+
+/** `OrtDeviceMemoryType_DEFAULT`: not the host's memory that a device can read. */
+const DEVICE_MEMORY = 0;
+/** `OrtMemoryInfoDeviceType_CPU`. Source: onnxruntime_c_api.h. */
+const CPU = 0;
+
+/** The values that lie on devices, and what they are to ONNX Runtime. */
+const HANDLES = new WeakMap<DeviceTensor, Deno.PointerObject>();
+/** What native code reads and writes at this moment. */
+const inUse = new Set<readonly unknown[]>();
+
+/** What a run on a device is made with. */
+export interface DeviceCall {
+  readonly feeds: RunValueMap;
+  readonly fetches: readonly string[];
+  /** Outputs among `fetches` that stay on the device. */
+  readonly keep: readonly string[];
+  /** Weights that are inputs: values in the process's memory, held by the caller. */
+  readonly weights: readonly (readonly [string, Deno.PointerObject])[];
+  readonly signal: AbortSignal | undefined;
+  /** Looks at the feeds once more, after a wait. */
+  readonly check: () => void;
+}
+
+/** Where an input is read, or an output is made. */
+interface Place {
+  /** OrtMemoryInfo, which lives as long as the session. */
+  readonly memory: Deno.PointerObject;
+  readonly isOnDevice: boolean;
+}
+
+/** The runs of one session. */
+export class DeviceRuns {
+  readonly #host: NativeHost;
+  readonly #session: Deno.PointerObject;
+  readonly #settings: SessionSettings;
+  readonly #runOptions: Deno.PointerObject;
+  readonly #names: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  readonly #inputs: ReadonlyMap<string, Place>;
+  readonly #outputs: ReadonlyMap<string, Place>;
+  /** Values that came from this session and are not released. */
+  readonly #live = new Set<DeviceTensor>();
+
+  constructor(host: NativeHost, { session, settings, runOptions, inputs, outputs }: {
+    readonly session: Deno.PointerObject;
+    readonly settings: SessionSettings;
+    readonly runOptions: Deno.PointerObject;
+    readonly inputs: readonly ValueSpec[];
+    readonly outputs: readonly ValueSpec[];
+  }) {
+    this.#host = host;
+    this.#session = session;
+    this.#settings = settings;
+    this.#runOptions = runOptions;
+    this.#names = new Map([...inputs, ...outputs].map(({ name }) => [name, encodeText(name)]));
+    this.#inputs = placesOf(host, session, { side: "input", specs: inputs });
+    this.#outputs = placesOf(host, session, { side: "output", specs: outputs });
+  }
+
+  /**
+   * Runs the session with feeds that fit.
+   *
+   * @throws what ONNX Runtime reports; `signal.reason` when it was aborted.
+   */
+  async run(call: DeviceCall): Promise<Record<string, RunValue>> {
+    const { signal } = call;
+    return await deviceLane(this.#settings.provider).through(async () => {
+      call.check();
+      return await this.#runInLane(call);
+    }, signal);
+  }
+
+  /** Frees the values that nobody released, then the session; no run is in flight. */
+  async release(): Promise<void> {
+    for (const tensor of [...this.#live]) tensor.release();
+    await deviceLane(this.#settings.provider).through(async () => {
+      // A value dies with its session's allocator, so whatever waits for a free moment goes first.
+      deviceLane(this.#settings.provider).sweep();
+      await this.#host.background.ReleaseSession(this.#session);
+    });
+  }
+
+  async #runInLane(call: DeviceCall): Promise<Record<string, RunValue>> {
+    const { feeds, weights, fetches, keep, signal } = call;
+    const { api, background, check } = this.#host;
+    using stack = new DisposableStack();
+    const held: unknown[] = [];
+    inUse.add(held);
+    stack.defer(() => inUse.delete(held));
+    const cell = outCell();
+    check(api.CreateIoBinding(this.#session, cell));
+    const binding = handleIn(cell);
+    stack.defer(() => api.ReleaseIoBinding(binding));
+    for (const [name, value] of Object.entries(feeds)) {
+      if (value instanceof DeviceTensor) check(api.BindInput(binding, this.#name(name), at(value)));
+      else await this.#feed(binding, { name, value, held, stack });
+    }
+    for (const [name, handle] of weights) {
+      check(await background.BindInput(binding, this.#name(name), handle));
+    }
+    for (const name of fetches) this.#bindOutput(binding, name, keep);
+    using cancellation = signal === undefined ? null : new RunCancellation(this.#host, signal);
+    const options = cancellation?.options ?? this.#runOptions;
+    check(await background.RunWithBinding(this.#session, options, binding));
+    signal?.throwIfAborted();
+    return this.#collect(binding, fetches, keep);
+  }
+
+  /** Binds a tensor; ONNX Runtime copies it to the device where the graph reads it there. */
+  async #feed(binding: Deno.PointerObject, { name, value, held, stack }: {
+    readonly name: string;
+    readonly value: Tensor;
+    readonly held: unknown[];
+    readonly stack: DisposableStack;
+  }): Promise<void> {
+    const { api, background, check } = this.#host;
+    const handle = this.#valueOf(value, held);
+    stack.defer(() => api.ReleaseValue(handle));
+    if (this.#inputs.get(name)?.isOnDevice) deviceLedger.copied("to device");
+    check(await background.BindInput(binding, this.#name(name), handle));
+  }
+
+  #valueOf(tensor: Tensor, held: unknown[]): Deno.PointerObject {
+    if (tensor.dtype === "string") return stringValue(this.#host, tensor);
+    const given = tensor.data as NumericData;
+    const isSteady = given.byteLength > 0 && !given.buffer.resizable;
+    const data = isSteady ? given : allocateElements(tensor.dtype, given.length);
+    if (!isSteady) bytesOf(data).set(bytesOf(given));
+    held.push(data);
+    const form = nativeForm(tensor.dtype, tensor.shape);
+    return borrowedValue(this.#host, form, { data, byteLength: given.byteLength });
+  }
+
+  #bindOutput(binding: Deno.PointerObject, name: string, keep: readonly string[]): void {
+    const { api, check, environment } = this.#host;
+    const place = this.#outputs.get(name);
+    const stays = place !== undefined && place.isOnDevice && keep.includes(name);
+    const memory = stays ? place.memory : environment.cpuMemory;
+    check(api.BindOutputToDevice(binding, this.#name(name), memory));
+  }
+
+  #collect(
+    binding: Deno.PointerObject,
+    fetches: readonly string[],
+    keep: readonly string[],
+  ): Record<string, RunValue> {
+    const { api, check, environment } = this.#host;
+    const [list, count] = [outCell(), outCell()];
+    check(api.GetBoundOutputValues(binding, environment.allocator, list, count));
+    const array = handleIn(list);
+    const view = new Deno.UnsafePointerView(array);
+    const handles = fetches.map((_, index) => view.getPointer(8 * index) as Deno.PointerObject);
+    check(api.AllocatorFree(environment.allocator, array));
+    const outputs: Record<string, RunValue> = emptyTensorMap();
+    let next = 0;
+    try {
+      for (; next < fetches.length; next++) {
+        const name = fetches[next] as string;
+        const handle = handles[next] as Deno.PointerObject;
+        const isOnDevice = this.#outputs.get(name)?.isOnDevice ?? false;
+        if (isOnDevice && keep.includes(name)) {
+          outputs[name] = this.#keep(handle);
+          continue;
+        }
+        outputs[name] = readValue(this.#host, handle);
+        if (isOnDevice) deviceLedger.copied("to host");
+        api.ReleaseValue(handle);
+      }
+    } catch (error) {
+      for (const handle of handles.slice(next)) api.ReleaseValue(handle);
+      for (const value of Object.values(outputs)) {
+        if (value instanceof DeviceTensor) value.release();
+      }
+      throw error;
+    }
+    return outputs;
+  }
+
+  #keep(handle: Deno.PointerObject): DeviceTensor {
+    const { api } = this.#host;
+    const { provider } = this.#settings;
+    const { dtype, shape } = readForm(this.#host, handle);
+    const info = dtypeInfo(dtype);
+    const tensor = new DeviceTensor({
+      provider,
+      dtype,
+      shape,
+      byteLength: info === undefined ? 0 : storedByteLength(info, elementCount(shape)),
+      read: () => this.#read(handle, { dtype, shape }),
+      free: () => {
+        this.#live.delete(tensor);
+        HANDLES.delete(tensor);
+        deviceLane(provider).whenFree(() => api.ReleaseValue(handle));
+      },
+    });
+    HANDLES.set(tensor, handle);
+    this.#live.add(tensor);
+    return tensor;
+  }
+
+  async #read(
+    handle: Deno.PointerObject,
+    { dtype, shape }: Pick<Tensor, "dtype" | "shape">,
+  ): Promise<Tensor> {
+    const { api, background, check, environment } = this.#host;
+    const count = elementCount(shape);
+    const data = allocateElements(dtype, count);
+    if (count === 0) return { dtype, shape, data: data.slice(0, 0) };
+    const { byteLength } = data;
+    const target = borrowedValue(this.#host, nativeForm(dtype, shape), { data, byteLength });
+    const [from, to] = [outCell(), outCell()];
+    from[0] = Deno.UnsafePointer.value(handle);
+    to[0] = Deno.UnsafePointer.value(target);
+    const held = [data, from, to];
+    inUse.add(held);
+    try {
+      // A release that comes meanwhile waits for the lane, which this call is in or before.
+      await deviceLane(this.#settings.provider).through(async () => {
+        check(await background.CopyTensors(environment.handle, from, to, null, 1n));
+      });
+    } catch (cause) {
+      throw sessionRunError(this.#settings, cause);
+    } finally {
+      api.ReleaseValue(target);
+      inUse.delete(held);
+    }
+    deviceLedger.copied("to host");
+    return { dtype, shape, data };
+  }
+
+  #name(name: string): Uint8Array<ArrayBuffer> {
+    const known = this.#names.get(name);
+    if (known === undefined) throw new Error(`no value is called "${name}"`);
+    return known;
+  }
+}
+
+/** True for a value that `provider` left on its device and that is not released. */
+export function isUsableOn(provider: string, value: unknown): value is DeviceTensor {
+  return value instanceof DeviceTensor && value.provider === provider && HANDLES.has(value);
+}
+
+function at(tensor: DeviceTensor): Deno.PointerObject {
+  const handle = HANDLES.get(tensor);
+  if (handle === undefined) throw new Error("a value on the device was released");
+  return handle;
+}
+
+function bytesOf(data: NumericData): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+function placesOf(
+  { api, check }: NativeHost,
+  session: Deno.PointerObject,
+  { side, specs }: { readonly side: ValueSide; readonly specs: readonly ValueSpec[] },
+): ReadonlyMap<string, Place> {
+  const cells = outCell(specs.length);
+  const count = BigInt(specs.length);
+  check(
+    side === "input"
+      ? api.SessionGetMemoryInfoForInputs(session, cells, count)
+      : api.SessionGetMemoryInfoForOutputs(session, cells, count),
+  );
+  const type = new Int32Array(1);
+  return new Map(specs.map(({ name }, index) => {
+    const memory = handleIn(cells, index);
+    api.MemoryInfoGetDeviceType(memory, type);
+    const isOnDevice = type[0] !== CPU && api.MemoryInfoGetDeviceMemType(memory) === DEVICE_MEMORY;
+    return [name, { memory, isOnDevice }];
+  }));
+}
