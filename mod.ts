@@ -87,6 +87,7 @@ export type {
   Engine,
   EngineSession,
   OptimizationLevel,
+  SessionRunOptions,
   SessionSettings,
   SessionSource,
   ValueSpec,

@@ -74,7 +74,6 @@ function specOf(): HostSpec {
     },
     options: null,
     budgets: {},
-    hooks: ["postForward"],
     audit: refuseDenials,
   };
 }

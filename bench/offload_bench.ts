@@ -40,14 +40,14 @@ export const offloadBench: Bench = {
       options: Readonly<Record<string, unknown>>,
       count: number,
     ): Promise<Result> => {
-      const args = [mode, path, JSON.stringify(options), String(rounds(count)), String(threads)];
+      const args = [mode, path, JSON.stringify(options), String(count), String(threads)];
       const { stdout } = await measureChild([Deno.execPath(), "run", "-A", CHILD, ...args]);
       return JSON.parse(stdout) as Result;
     };
     const rows: BenchRow[] = [];
     for (const [name, options] of [["prepacked", { cacheFolder }], ["mapped", {}]] as const) {
       log(`offload: ${name}`);
-      const hot = await child<Hot>("hot", options, 9);
+      const hot = await child<Hot>("hot", options, rounds(9));
       const resident = median([...hot.resident]);
       rows.push(makeRow({
         name: `offload.hot.${name}`,
@@ -57,7 +57,7 @@ export const offloadBench: Bench = {
         peer: hot.resident,
         ...(name === "prepacked" ? { target: { field: "ratio", limit: 1.3 } as const } : {}),
       }));
-      const cold = await child<Cold>("cold", options, 5);
+      const cold = await child<Cold>("cold", options, rounds(5));
       rows.push(makeRow({
         name: `offload.cold.${name}`,
         versus: "the larger of reading the file and the resident model's time, nothing cached",
@@ -66,15 +66,24 @@ export const offloadBench: Bench = {
         peer: cold.read.map((read) => Math.max(read, resident)),
         target: { field: "ratio", limit: 1.2 },
       }));
-      rows.push(...memoryRows(name, await child<Memory>("memory", options, 4)));
+      const memories: Memory[] = [];
+      for (let process = 0; process < rounds(3); process++) {
+        memories.push(await child<Memory>("memory", options, 1));
+      }
+      rows.push(...memoryRows(name, memories));
     }
     return rows;
   },
 };
 
-/** Peaks above the memory before the run: beside the size of a block, and beside the forecast. */
-function memoryRows(name: string, { found, residency }: Memory): BenchRow[] {
-  const above = found.map(({ before, peak }) => (peak - before) / MEGABYTE);
+/** Peaks of first runs above the memory before: beside the size of a block, and beside the forecast. */
+function memoryRows(name: string, memories: readonly Memory[]): BenchRow[] {
+  const above = memories.flatMap(({ found: [first] }) =>
+    first === undefined ? [] : [(first.peak - first.before) / MEGABYTE]
+  );
+  const [memory] = memories;
+  if (memory === undefined) return [];
+  const { residency } = memory;
   const block = Math.max(...residency.blocks.map((each) => each.byteLength)) / MEGABYTE;
   const foretold = residency.forecast.peakByteLength / MEGABYTE;
   return [

@@ -18,6 +18,12 @@ export interface SegmentRun {
   readonly signal: AbortSignal | undefined;
 }
 
+/** The hooks of a module, before its forward or behind it. */
+export interface HookSide {
+  readonly order: HookOrder;
+  readonly side: "inputs" | "outputs";
+}
+
 /** The values of one run on a device. */
 export class DeviceValues {
   /** Those that are not released, with the copy that a hook or an output asked for. */
@@ -46,17 +52,23 @@ export class DeviceValues {
     return tensors;
   }
 
-  /** What the hooks of a module get: copies, unless none of them can be given a tensor. */
-  async shownTo(order: HookOrder, values: RunValueMap): Promise<TensorMap> {
-    return seesTensors(order) ? await this.toHost(values) : values as TensorMap;
+  /** Inputs or outputs of a module as its hooks get them: copies, unless none of them looks at these. */
+  async shownTo({ order, side }: HookSide, values: RunValueMap): Promise<TensorMap> {
+    const isSeen = side === "inputs"
+      ? order.readsInputs || order.replacers.length > 0
+      : order.leaving.some(({ methods }) => methods.postForward !== null);
+    return isSeen ? await this.toHost(values) : values as TensorMap;
   }
 
   /**
-   * What goes on after hooks have seen `tensors`: where they could only look, the values on the device
-   * that the tensors are copies of. A hook that may write may have written into its copy.
+   * What goes on after hooks have had `tensors`: where they could only look, the values on the device that
+   * the tensors are copies of. A hook that may write may have written into its copy.
    */
-  goingOn(order: HookOrder, tensors: TensorMap): RunValueMap {
-    if (order.accesses.some((access) => access === "edit" || access === "replace")) return tensors;
+  goingOn(hooks: HookSide, tensors: TensorMap): RunValueMap {
+    if (mayWrite(hooks)) {
+      for (const tensor of Object.values(tensors)) this.#forget(tensor);
+      return tensors;
+    }
     const values: Record<string, RunValue> = emptyTensorMap();
     for (const [name, tensor] of Object.entries(tensors)) {
       const original = this.#originals.get(tensor);
@@ -86,11 +98,20 @@ export class DeviceValues {
     this.#originals.set(tensor, value);
     return tensor;
   }
+
+  /** A tensor is no longer the copy of what it was read from. */
+  #forget(tensor: Tensor): void {
+    const original = this.#originals.get(tensor);
+    if (original === undefined) return;
+    this.#originals.delete(tensor);
+    if (this.#held.has(original)) this.#held.set(original, null);
+  }
 }
 
-/** False when no hook of the module can be given a tensor. */
-export function seesTensors(order: HookOrder): boolean {
-  return order.entering.some(({ methods }) =>
-    methods.preForward !== null || methods.newForward !== null || methods.postForward !== null
+function mayWrite({ order, side }: HookSide): boolean {
+  if (side === "inputs" && order.replacers.length > 0) return true;
+  return order.entering.some(({ access, methods }) =>
+    (access === "edit" || access === "replace") &&
+    (side === "inputs" ? methods.preForward : methods.postForward) !== null
   );
 }

@@ -12,7 +12,7 @@ import type { GraphModule, ModuleCall } from "../graph/graph_module.ts";
 import { copyTensor, emptyTensorMap, type Tensor, type TensorMap } from "../tensor/tensor.ts";
 import type { RunValue, RunValueMap } from "../sessions/device_tensor.ts";
 import type { CompiledPlan } from "./compiled_plan.ts";
-import { DeviceValues } from "./device_values.ts";
+import { DeviceValues, type HookSide } from "./device_values.ts";
 import { PrivateTensors } from "./residency/private_tensors.ts";
 import type { ResidencyRun } from "./residency/residency_run.ts";
 import type { EventStep, ModuleStep, Plan, PlanStep, SegmentStep } from "./plan.ts";
@@ -179,13 +179,13 @@ export class Execution {
   async #event(step: EventStep, region: RegionState): Promise<void> {
     const dispatch = step.kind === "enter" ? this.#enter(step, region) : entered(step, region);
     if (dispatch === null) return;
-    const { order } = dispatch;
-    const given = await this.#shown(pick(region.values, step.values), order);
+    const hooks = sideOf(dispatch, step.kind === "enter" ? "inputs" : "outputs");
+    const given = await this.#shown(hooks, pick(region.values, step.values));
     if (step.kind === "enter") {
       await dispatch.enter(given);
       return;
     }
-    const outputs = this.#goingOn(await dispatch.leave(given), order);
+    const outputs = this.#goingOn(hooks, await dispatch.leave(given));
     region.open.delete(callKey(step));
     for (const name of step.values) {
       const before = region.values.get(name);
@@ -200,31 +200,37 @@ export class Execution {
     let outputs: RunValueMap;
     if (dispatch === null) outputs = await inner(pick(region.values, step.inputs));
     else {
-      const { order } = dispatch;
-      const given = await this.#shown(pick(region.values, step.inputs), order);
-      const inputs = await dispatch.enter(given);
+      const given = sideOf(dispatch, "inputs");
+      const entered = await dispatch.enter(
+        await this.#shown(given, pick(region.values, step.inputs)),
+      );
+      const inputs = this.#goingOn(given, entered);
       const computed = dispatch.hasReplacer
         ? await dispatch.replace(
-          inputs,
-          async (given) => await this.#handedOver(await inner(given)),
+          entered,
+          async (tensors) => await this.#handedOver(await inner(tensors)),
         )
-        : await inner(this.#goingOn(inputs, order));
-      const left = await dispatch.leave(await this.#shown(computed, order));
-      outputs = this.#goingOn(left, order);
+        : await inner(inputs);
+      const made = sideOf(dispatch, "outputs");
+      outputs = this.#goingOn(made, await dispatch.leave(await this.#shown(made, computed)));
       region.open.delete(callKey(step));
+      for (const name of step.outputs) {
+        const isOwn = computed[name] !== outputs[name] && !(name in region.given);
+        if (isOwn) this.#device?.drop(computed[name]);
+      }
     }
     for (const name of step.outputs) region.values.set(name, outputs[name] as RunValue);
   }
 
-  /** Values as the hooks of a module get them. */
-  #shown(values: RunValueMap, order: HookOrder): TensorMap | Promise<TensorMap> {
-    this.#private?.shown(values as TensorMap, order);
-    return this.#device?.shownTo(order, values) ?? values as TensorMap;
+  /** Values as hooks get them. */
+  #shown(hooks: HookSide, values: RunValueMap): TensorMap | Promise<TensorMap> {
+    this.#private?.shown(values as TensorMap, hooks.order);
+    return this.#device?.shownTo(hooks, values) ?? values as TensorMap;
   }
 
-  /** Values as they go on after the hooks of a module. */
-  #goingOn(tensors: TensorMap, order: HookOrder): RunValueMap {
-    return this.#device?.goingOn(order, tensors) ?? tensors;
+  /** Values as they go on after hooks. */
+  #goingOn(hooks: HookSide, tensors: TensorMap): RunValueMap {
+    return this.#device?.goingOn(hooks, tensors) ?? tensors;
   }
 
   /** What a replacing hook's original gives it: nobody else reads these values. */
@@ -275,6 +281,10 @@ export class Execution {
     region.open.set(callKey(step), dispatch);
     return dispatch;
   }
+}
+
+function sideOf({ order }: ModuleDispatch, side: HookSide["side"]): HookSide {
+  return { order, side };
 }
 
 function entered(step: EventStep, region: RegionState): ModuleDispatch {

@@ -63,6 +63,7 @@ export class FactoryPlugin implements LoadedPlugin {
         if (hook !== undefined && added.includes(hook)) registry.remove(name).catch(() => {});
       }
     }
+    release(attached);
     throw new HooklineError("HOOK_ACCESS", {
       message: `cannot attach ${this.name} to "${context.modelName}": ${fault}`,
       fix: "make `kind` and `hooks` in the manifest and the hooks of the code the same",
@@ -111,6 +112,13 @@ export class FactoryPlugin implements LoadedPlugin {
     const { undeclared } = compareHooks(this.manifest, words);
     return undeclared.length === 0 ? null : `it implements ${undeclared.join(", ")} undeclared`;
   }
+}
+
+/** Lets go of what a refused attachment opened; that it was refused is what is reported. */
+function release(attached: Disposable | AsyncDisposable | void): void {
+  if (attached === undefined) return;
+  if (Symbol.dispose in attached) attached[Symbol.dispose]();
+  else attached[Symbol.asyncDispose]().then(undefined, () => {});
 }
 
 function hooksOf(model: Model): Set<ModelHook> {

@@ -9,7 +9,6 @@ import type { DeclaredHook, IsolationLevel, PluginManifest } from "../manifest/p
 import type { EffectiveRights } from "../manifest/effective_rights.ts";
 import {
   compareHooks,
-  declaredPhases,
   hookWords,
   implementedPhases,
   natureOf,
@@ -174,7 +173,6 @@ export async function openHost(spec: PluginSpec): Promise<LoadedModule> {
     audit,
     log,
     budgets: manifest.budgets,
-    hooks: [...declaredPhases(manifest), "resetState" as const],
   };
   if (level === "worker") {
     const { hostInWorker } = await import("../manifest/isolation/worker_host.ts");

@@ -37,7 +37,7 @@ export interface LoadPluginOptions {
   readonly audit?: Audit;
   /** Gets what the plugin logs, a line at a time; nobody by default. */
   readonly log?: (message: string) => void;
-  /** The folder that `$OUT` in a manifest stands for; the working directory by default. */
+  /** The folder that `$OUT` in a manifest stands for; `hookline_output` by default. */
   readonly outputFolder?: string;
   /** True to load a plugin whose files nobody vouches for: one that is being written. */
   readonly allowUnsigned?: boolean;
@@ -107,7 +107,8 @@ const LEVELS: readonly IsolationLevel[] = ["inline", "worker", "process"];
  *
  * @throws {HooklineError} PLUGIN_NOT_FOUND, MANIFEST_INVALID, HOOK_API_RANGE or PLUGIN_UNSUITED for what
  * it is; HOOK_INTEGRITY_MODIFIED or HOOK_INTEGRITY_UNSIGNED for its files; HOOK_PERMISSION_DENIED or
- * HOOK_PERMISSION_WIDENED for its grants; PLUGIN_ISOLATION for a level below what it accepts.
+ * HOOK_PERMISSION_WIDENED for its grants; PLUGIN_ISOLATION for a level below what it accepts;
+ * OPTION_INVALID for options that are no JSON.
  *
  * @example
  * ```ts ignore
@@ -124,6 +125,7 @@ export async function loadPlugin(
   options: LoadPluginOptions = {},
 ): Promise<LoadedPlugin> {
   requireOptions("load a plugin", options, OPTIONS);
+  requireJson(options.options);
   const folder = readManifest(await locatePlugin(specifier, options));
   const { manifest, root } = folder;
   const grants = options.grants ?? readGrants(options.lockFile ?? LOCK_FILE);
@@ -156,6 +158,25 @@ export async function loadPlugin(
     log: options.log ?? (() => {}),
   };
   return manifest.factory === null ? new HostedPlugin(spec) : new FactoryPlugin(spec);
+}
+
+/** Options cross to other realms, so they are what JSON can hold, at every level. */
+function requireJson(options: unknown): void {
+  if (options === undefined || isJson(options, [])) return;
+  throw new HooklineError("OPTION_INVALID", {
+    message: "cannot load a plugin with these options: they are not what JSON can hold",
+    fix: "give null, booleans, finite numbers, texts, and arrays and plain objects of them",
+    details: { option: "options" },
+  });
+}
+
+function isJson(value: unknown, above: readonly object[]): boolean {
+  if (value === null || typeof value === "boolean" || typeof value === "string") return true;
+  if (typeof value !== "object") return typeof value === "number" && Number.isFinite(value);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = Array.isArray(value) || prototype === Object.prototype || prototype === null;
+  return isPlain && !above.includes(value) &&
+    Object.values(value).every((item) => isJson(item, [...above, value]));
 }
 
 function chooseLevel(manifest: PluginManifest, asked: IsolationLevel | undefined): IsolationLevel {

@@ -39,6 +39,8 @@ export interface SegmentOpening {
   readonly optimization: OptimizationLevel;
   /** True when the session is opened for each call of its module, not with the plan. */
   readonly isDeferred: boolean;
+  /** True when activations come from memory that all such sessions share: see `SessionSettings.arena`. */
+  readonly sharesArena: boolean;
   /** True when the session's values have names of their own. */
   readonly isRenamed: boolean;
 }
@@ -55,12 +57,13 @@ export function segmentOpening(
     optimization = host.optimization,
     isDeferred = false,
     isRenamed = false,
+    sharesArena = false,
   } = own;
-  const hash = createHash("sha256").update(`${prepacking} ${optimization} `);
+  const hash = createHash("sha256").update(`${prepacking} ${optimization} ${sharesArena} `);
   if (facts.source.kind === "bytes") hash.update(facts.source.bytes);
   else hash.update(facts.source.path);
   const key = hash.digest("hex");
-  return { ...facts, key, isWhole, prepacking, optimization, isDeferred, isRenamed };
+  return { ...facts, key, isWhole, prepacking, optimization, isDeferred, isRenamed, sharesArena };
 }
 
 /** The settings of an opening's session. */
@@ -72,7 +75,7 @@ export function sessionSettings(host: SessionHost, opening: SegmentOpening): Ses
     threads,
     prepacking: opening.prepacking,
     // Measured: parts that share the heap's warm memory cost 2 to 5 % less than parts with arenas.
-    arena: opening.isWhole,
+    arena: opening.sharesArena ? "shared" : opening.isWhole,
     label: opening.label,
   };
 }

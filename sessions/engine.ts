@@ -64,9 +64,10 @@ export interface SessionSettings {
   readonly prepacking: boolean;
   /**
    * False takes activations from the process's heap instead of an arena of the session's own. The many
-   * small sessions of a split model then reuse the same warm memory; true when left out.
+   * small sessions of a split model then reuse the same warm memory; true when left out. `shared` takes
+   * them from one arena of the process where the native engine has made one, else from the heap.
    */
-  readonly arena?: boolean;
+  readonly arena?: boolean | "shared";
   /**
    * Also writes the optimized model with its weights in ONNX Runtime's own layout: opened from there they
    * are mapped, not copied. Only for models whose weights are prepacked.

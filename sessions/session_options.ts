@@ -17,6 +17,8 @@ export interface OrtSessionEntries {
   };
   /** Present when weights are to stay as the file has them. */
   readonly disable_prepacking?: "1";
+  /** Present when activations come from the process's shared arena, where there is one. */
+  readonly use_env_allocators?: "1";
   /** Present when the optimized model is written: the file for its weights, beside it. */
   readonly optimized_model_external_initializers_file_name?: string;
   /** Weights of fewer bytes stay in the model file. */
@@ -135,7 +137,9 @@ export function ortSessionOptions(
     graphOptimizationLevel: optimization,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
-    ...(settings.arena === false ? { enableCpuMemArena: false as const } : {}),
+    ...(settings.arena === false || settings.arena === "shared"
+      ? { enableCpuMemArena: false as const }
+      : {}),
     ...(savePrepacked === undefined ? {} : { optimizedModelFilePath: savePrepacked.modelPath }),
     logSeverityLevel: 3,
     logId: label,
@@ -143,6 +147,7 @@ export function ortSessionOptions(
       session: {
         intra_op: { allow_spinning: "0" },
         ...(prepacking ? {} : { disable_prepacking: "1" as const }),
+        ...(settings.arena === "shared" ? { use_env_allocators: "1" as const } : {}),
         ...(savePrepacked === undefined ? {} : {
           optimized_model_external_initializers_file_name: savePrepacked.dataName,
           optimized_model_external_initializers_min_size_in_bytes: "1024",

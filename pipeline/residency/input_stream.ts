@@ -49,7 +49,7 @@ export function inputStream(host: SessionHost): WeightStream {
         source: { kind: "bytes", bytes: part.bytes, weightFolder: structure.weightFolder },
         label: `${structure.skeleton.label}, segments with streamed weights`,
         byteLength: part.bytes.byteLength,
-      }, { isRenamed: true });
+      }, { isRenamed: true, sharesArena: true });
     },
     opened: (open) => void (sessions = open),
     async fetch(module) {

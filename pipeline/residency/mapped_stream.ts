@@ -56,7 +56,11 @@ function mappedOpening(
     source: { kind: "bytes", bytes: part.bytes, weightFolder: structure.weightFolder },
     label: `${structure.skeleton.label}, segment ${segment.index}`,
     byteLength: part.bytes.byteLength, // its weights are the system's to keep or to drop
-  }, { prepacking: false, ...(isReordered ? { optimization: "extended" as const } : {}) });
+  }, {
+    prepacking: false,
+    sharesArena: true,
+    ...(isReordered ? { optimization: "extended" as const } : {}),
+  });
 }
 
 /** The pages of modules' weights in this process. */

@@ -84,7 +84,7 @@ async function prepackedOpening(
     source: { kind: "file", path: join(folder, MODEL_NAME) },
     label,
     byteLength: part.bytes.byteLength,
-  });
+  }, { sharesArena: true });
   return { opening, folder };
 }
 

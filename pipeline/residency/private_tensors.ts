@@ -4,7 +4,6 @@
 
 import type { HookOrder } from "../../hooks/order.ts";
 import type { Tensor, TensorMap } from "../../tensor/tensor.ts";
-import { seesTensors } from "../device_values.ts";
 
 /** Tensors that only sessions have seen. */
 export class PrivateTensors {
@@ -30,4 +29,11 @@ export class PrivateTensors {
       data.buffer.transfer(0);
     }
   }
+}
+
+/** False when no hook of the module can be given a tensor. */
+function seesTensors(order: HookOrder): boolean {
+  return order.entering.some(({ methods }) =>
+    methods.preForward !== null || methods.newForward !== null || methods.postForward !== null
+  );
 }

@@ -1,15 +1,12 @@
 // Runs of a session whose provider has a device of its own. Values are bound one by one: those that lie on
 // the device already are passed on, others are copied there; outputs come back, or stay when the caller
 // wants so. Everything goes through the provider's lane, the freeing of values included.
-//
-// Invariant: a value that stays is freed once, by its owner or with this session, whichever comes first.
 
-import { dtypeInfo, storedByteLength } from "../../tensor/dtype.ts";
-import { elementCount, emptyTensorMap, type Tensor } from "../../tensor/tensor.ts";
+import { emptyTensorMap, type Tensor } from "../../tensor/tensor.ts";
 import { deviceLedger, DeviceTensor, type RunValue, type RunValueMap } from "../device_tensor.ts";
 import type { SessionSettings, ValueSpec } from "../engine.ts";
-import { sessionRunError } from "../session_errors.ts";
 import { deviceLane } from "./_device_lane.ts";
+import { handleOf, KeptValues } from "./_kept_values.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { encodeText, handleIn, outCell } from "./_native_text.ts";
 import { RunCancellation } from "./_run_cancellation.ts";
@@ -19,7 +16,6 @@ import {
   borrowedValue,
   nativeForm,
   type NumericData,
-  readForm,
   readValue,
   stringValue,
 } from "./_tensor_value.ts";
@@ -29,8 +25,6 @@ const DEVICE_MEMORY = 0;
 /** `OrtMemoryInfoDeviceType_CPU`. Source: onnxruntime_c_api.h. */
 const CPU = 0;
 
-/** The values that lie on devices, and what they are to ONNX Runtime. */
-const HANDLES = new WeakMap<DeviceTensor, Deno.PointerObject>();
 /** What native code reads and writes at this moment. */
 const inUse = new Set<readonly unknown[]>();
 
@@ -63,8 +57,7 @@ export class DeviceRuns {
   readonly #names: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
   readonly #inputs: ReadonlyMap<string, Place>;
   readonly #outputs: ReadonlyMap<string, Place>;
-  /** Values that came from this session and are not released. */
-  readonly #live = new Set<DeviceTensor>();
+  readonly #kept: KeptValues;
 
   constructor(host: NativeHost, { session, settings, runOptions, inputs, outputs }: {
     readonly session: Deno.PointerObject;
@@ -77,6 +70,7 @@ export class DeviceRuns {
     this.#session = session;
     this.#settings = settings;
     this.#runOptions = runOptions;
+    this.#kept = new KeptValues(host, settings);
     this.#names = new Map([...inputs, ...outputs].map(({ name }) => [name, encodeText(name)]));
     this.#inputs = placesOf(host, session, { side: "input", specs: inputs });
     this.#outputs = placesOf(host, session, { side: "output", specs: outputs });
@@ -97,7 +91,7 @@ export class DeviceRuns {
 
   /** Frees the values that nobody released, then the session; no run is in flight. */
   async release(): Promise<void> {
-    for (const tensor of [...this.#live]) tensor.release();
+    await this.#kept.release();
     await deviceLane(this.#settings.provider).through(async () => {
       // A value dies with its session's allocator, so whatever waits for a free moment goes first.
       deviceLane(this.#settings.provider).sweep();
@@ -117,8 +111,9 @@ export class DeviceRuns {
     const binding = handleIn(cell);
     stack.defer(() => api.ReleaseIoBinding(binding));
     for (const [name, value] of Object.entries(feeds)) {
-      if (value instanceof DeviceTensor) check(api.BindInput(binding, this.#name(name), at(value)));
-      else await this.#feed(binding, { name, value, held, stack });
+      if (value instanceof DeviceTensor) {
+        check(api.BindInput(binding, this.#name(name), handleOf(value)));
+      } else await this.#feed(binding, { name, value, held, stack });
     }
     for (const [name, handle] of weights) {
       check(await background.BindInput(binding, this.#name(name), handle));
@@ -184,7 +179,7 @@ export class DeviceRuns {
         const handle = handles[next] as Deno.PointerObject;
         const isOnDevice = this.#outputs.get(name)?.isOnDevice ?? false;
         if (isOnDevice && keep.includes(name)) {
-          outputs[name] = this.#keep(handle);
+          outputs[name] = this.#kept.keep(handle);
           continue;
         }
         outputs[name] = readValue(this.#host, handle);
@@ -201,74 +196,11 @@ export class DeviceRuns {
     return outputs;
   }
 
-  #keep(handle: Deno.PointerObject): DeviceTensor {
-    const { api } = this.#host;
-    const { provider } = this.#settings;
-    const { dtype, shape } = readForm(this.#host, handle);
-    const info = dtypeInfo(dtype);
-    const tensor = new DeviceTensor({
-      provider,
-      dtype,
-      shape,
-      byteLength: info === undefined ? 0 : storedByteLength(info, elementCount(shape)),
-      read: () => this.#read(handle, { dtype, shape }),
-      free: () => {
-        this.#live.delete(tensor);
-        HANDLES.delete(tensor);
-        deviceLane(provider).whenFree(() => api.ReleaseValue(handle));
-      },
-    });
-    HANDLES.set(tensor, handle);
-    this.#live.add(tensor);
-    return tensor;
-  }
-
-  async #read(
-    handle: Deno.PointerObject,
-    { dtype, shape }: Pick<Tensor, "dtype" | "shape">,
-  ): Promise<Tensor> {
-    const { api, background, check, environment } = this.#host;
-    const count = elementCount(shape);
-    const data = allocateElements(dtype, count);
-    if (count === 0) return { dtype, shape, data: data.slice(0, 0) };
-    const { byteLength } = data;
-    const target = borrowedValue(this.#host, nativeForm(dtype, shape), { data, byteLength });
-    const [from, to] = [outCell(), outCell()];
-    from[0] = Deno.UnsafePointer.value(handle);
-    to[0] = Deno.UnsafePointer.value(target);
-    const held = [data, from, to];
-    inUse.add(held);
-    try {
-      // A release that comes meanwhile waits for the lane, which this call is in or before.
-      await deviceLane(this.#settings.provider).through(async () => {
-        check(await background.CopyTensors(environment.handle, from, to, null, 1n));
-      });
-    } catch (cause) {
-      throw sessionRunError(this.#settings, cause);
-    } finally {
-      api.ReleaseValue(target);
-      inUse.delete(held);
-    }
-    deviceLedger.copied("to host");
-    return { dtype, shape, data };
-  }
-
   #name(name: string): Uint8Array<ArrayBuffer> {
     const known = this.#names.get(name);
     if (known === undefined) throw new Error(`no value is called "${name}"`);
     return known;
   }
-}
-
-/** True for a value that `provider` left on its device and that is not released. */
-export function isUsableOn(provider: string, value: unknown): value is DeviceTensor {
-  return value instanceof DeviceTensor && value.provider === provider && HANDLES.has(value);
-}
-
-function at(tensor: DeviceTensor): Deno.PointerObject {
-  const handle = HANDLES.get(tensor);
-  if (handle === undefined) throw new Error("a value on the device was released");
-  return handle;
 }
 
 function bytesOf(data: NumericData): Uint8Array {

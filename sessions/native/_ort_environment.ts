@@ -51,8 +51,30 @@ function makeEnvironment(library: NativeLibrary): OrtEnvironment {
   const cpuMemory = handleIn(cell);
   check(api.GetAllocatorWithDefaultOptions(cell));
   const allocator = handleIn(cell);
+  registerArena(library, handle);
   const poolThreads = hasPool(library, handle) ? threads : null;
   return Object.freeze({ handle, poolThreads, cpuMemory, allocator });
+}
+
+/** `OrtArenaAllocator`, and an arena that grows by what is asked for. Source: onnxruntime_c_api.h. */
+const ARENA_ALLOCATOR = 1;
+const GROW_AS_REQUESTED = 1;
+const USUAL = -1;
+
+/**
+ * One arena for the activations of sessions that ask for it (`use_env_allocators`): many sessions that run
+ * one after another then reuse the same memory, whichever threads run them.
+ */
+function registerArena({ api, check }: NativeLibrary, env: Deno.PointerObject): void {
+  const cell = outCell();
+  check(api.CreateArenaCfg(0n, GROW_AS_REQUESTED, USUAL, USUAL, cell));
+  const config = handleIn(cell);
+  check(api.CreateCpuMemoryInfo(ARENA_ALLOCATOR, 0, cell));
+  const memory = handleIn(cell);
+  // A second registration is refused: then the arena that is there serves.
+  const status = api.CreateAndRegisterAllocator(env, memory, config);
+  if (status !== null) api.ReleaseStatus(status);
+  api.ReleaseArenaCfg(config);
 }
 
 /** Whether a session without threads of its own can be opened. Creation fails where there is no pool. */

@@ -23,6 +23,17 @@ export const ORT_FUNCTIONS = {
     parameters: ["i32", "buffer", "pointer", "buffer"],
     result: "pointer",
   },
+  CreateAndRegisterAllocator: {
+    slot: 144,
+    parameters: ["pointer", "pointer", "pointer"],
+    result: "pointer",
+  },
+  CreateArenaCfg: {
+    slot: 156,
+    parameters: ["usize", "i32", "i32", "i32", "buffer"],
+    result: "pointer",
+  },
+  ReleaseArenaCfg: { slot: 157, parameters: ["pointer"], result: "void" },
   CreateThreadingOptions: { slot: 121, parameters: ["buffer"], result: "pointer" },
   ReleaseThreadingOptions: { slot: 122, parameters: ["pointer"], result: "void" },
   SetGlobalIntraOpNumThreads: { slot: 147, parameters: ["pointer", "i32"], result: "pointer" },

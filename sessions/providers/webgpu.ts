@@ -4,9 +4,7 @@
 
 import type { ProviderDescriptor } from "./descriptor.ts";
 import { probeSession } from "./_probe_session.ts";
-
-const FIX =
-  'install a Vulkan driver (Mesa 25 or newer for software rendering) and libvulkan, or use provider "cpu"';
+import { vulkanAdvice } from "./_vulkan_advice.ts";
 
 /** The WebGPU provider; taken only when asked for by name. */
 export const webgpuProvider: ProviderDescriptor = {
@@ -14,5 +12,8 @@ export const webgpuProvider: ProviderDescriptor = {
   platforms: ["linux", "darwin", "win32"],
   determinism: "tolerance",
   executionProviders: () => ["webgpu"],
-  probe: (engine) => probeSession(engine, "webgpu", FIX),
+  async probe(engine) {
+    const found = await probeSession(engine, "webgpu", "");
+    return found.available ? found : { ...found, fix: vulkanAdvice() };
+  },
 };

@@ -57,3 +57,15 @@ Deno.test("checkPlugin() makes findings of what the code throws and of hooks tha
     });
   }
 });
+
+Deno.test("checkPlugin() finds undeclared methods at every level", async () => {
+  await withFolder(async (folder) => {
+    const code = "export default { createHook: () => ({ preForward() {}, postForward() {} }) };";
+    await writePlugin(folder, { code });
+    for (const level of ["inline", "worker"] as const) {
+      const { findings } = await checkPlugin(folder, { level, unstableWorkerOptions: true });
+      const [found] = findings;
+      assert.match(found?.message ?? "", /implements "pre", which is not declared/, level);
+    }
+  });
+});

@@ -73,3 +73,21 @@ Deno.test("a factory plugin without its factory answers PLUGIN_MODULE", async ()
     }
   });
 });
+
+Deno.test("a factory plugin that is taken off again lets go of what it opened", async () => {
+  await withFolder(async (folder) => {
+    const code = factoryCode("edit").replace(
+      "attach: (model) => model",
+      "attach: (model) => { model",
+    ).replace(
+      "register(new Hook(options)) };",
+      `register(new Hook(options));
+        return { [Symbol.dispose]() { globalThis.factoryReleases = (globalThis.factoryReleases ?? 0) + 1; } };
+      } };`,
+    );
+    const plugin = await loaded(folder, { manifest: manifestFields({ factory: "make" }), code });
+    await using model = await openChain();
+    await assert.rejects(attached(plugin, model), { code: "HOOK_ACCESS" });
+    assert.equal((globalThis as { factoryReleases?: number }).factoryReleases, 1);
+  });
+});

@@ -233,3 +233,21 @@ Deno.test("a plugin in a process of its own gives the bits that it gives inline"
     assert.notEqual(outputs[0], chainOutput(3));
   });
 });
+
+Deno.test("undeclared methods are refused at the level worker as they are inline", async () => {
+  await withFolder(async (folder) => {
+    const code = COUNTING.replace("postForward:", "preForward() {}, postForward:");
+    for (const level of ["inline", "worker"] as const) {
+      const manifest = manifestFields({ name: level, match: LAYERS });
+      const plugin = await loaded(folder, { manifest, code }, {
+        level,
+        unstableWorkerOptions: true,
+      });
+      await using model = await openChain();
+      await assert.rejects(attached(plugin, model), {
+        code: "HOOK_ACCESS",
+        message: /implements pre undeclared/,
+      });
+    }
+  });
+});

@@ -125,3 +125,19 @@ Deno.test("loadPlugin() refuses unknown options and leads nowhere with PLUGIN_NO
   await assert.rejects(loadPlugin("x", { grant: 1 } as never), { code: "OPTION_INVALID" });
   await assert.rejects(loadPlugin("/no/such/folder"), { code: "PLUGIN_NOT_FOUND" });
 });
+
+Deno.test("loadPlugin() refuses options that could not reach a plugin elsewhere", async () => {
+  await withFolder(async (folder) => {
+    const grants = await written(folder);
+    const cyclic: Record<string, unknown> = {};
+    cyclic["self"] = [cyclic];
+    for (const options of [() => {}, { f() {} }, { at: new Date() }, [NaN], { x: 1n }, cyclic]) {
+      await assert.rejects(loadPlugin(folder, { grants, options: options as never }), {
+        code: "OPTION_INVALID",
+      });
+    }
+    const shared = [-0, "x", null];
+    await using plugin = await loadPlugin(folder, { grants, options: { a: shared, b: shared } });
+    assert.equal(plugin.name, "watcher");
+  });
+});

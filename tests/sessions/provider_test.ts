@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import type { Engine, EngineSession } from "../../sessions/engine.ts";
 import { NapiEngine } from "../../sessions/napi_engine.ts";
@@ -8,6 +11,8 @@ import {
   providerDescriptor,
   resolveProvider,
 } from "../../sessions/provider.ts";
+import { vulkanAdvice } from "../../sessions/providers/_vulkan_advice.ts";
+import { skippable } from "../skippable.ts";
 import { probeSession } from "../../sessions/providers/_probe_session.ts";
 import { sessionCreateError } from "../../sessions/session_errors.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
@@ -142,4 +147,41 @@ Deno.test("resolveProvider() looks for CUDA without a prompt where reading is no
   } finally {
     Object.defineProperty(Deno, "permissions", { value: permissions, configurable: true });
   }
+});
+
+Deno.test({
+  ...skippable(
+    "webgpu says what the machine lacks: loader, driver, a newer one, or a variable",
+    process.platform === "linux" ? undefined : "Vulkan's files are looked for on Linux",
+  ),
+  fn() {
+    const root = mkdtempSync(join(tmpdir(), "hookline-vulkan-"));
+    try {
+      const [manifests, libraries] = [join(root, "icd.d"), join(root, "lib")];
+      const variables: Record<string, string> = {};
+      const advice = () =>
+        vulkanAdvice({
+          manifestFolders: [manifests],
+          libraryFolders: [libraries],
+          variable: (name) => variables[name],
+        });
+      const manifest = (name: string, version: string): void =>
+        writeFileSync(join(manifests, name), JSON.stringify({ ICD: { api_version: version } }));
+      mkdirSync(libraries);
+      assert.match(advice(), /install the Vulkan loader libvulkan.so.1 \(Debian: libvulkan1\)/);
+      writeFileSync(join(libraries, "libvulkan.so.1"), "");
+      assert.match(advice(), /mesa-vulkan-drivers 25 or newer .*: there is no Vulkan driver$/);
+      mkdirSync(manifests);
+      manifest("intel_icd.json", "1.4.305");
+      assert.match(advice(), /mesa-vulkan-drivers .* or a driver for the GPU/);
+      manifest("lvp_icd.x86_64.json", "1.3.230");
+      assert.match(advice(), /declares Vulkan 1\.3\.230 and is too old/);
+      manifest("lvp_icd.x86_64.json", "1.4.305");
+      assert.match(advice(), /^set VK_DRIVER_FILES=.*lvp_icd\.x86_64\.json and XDG_RUNTIME_DIR/);
+      variables["VK_DRIVER_FILES"] = join(root, "gone.json");
+      assert.match(advice(), /^correct VK_DRIVER_FILES: .*gone\.json does not exist$/);
+    } finally {
+      rmSync(root, { recursive: true });
+    }
+  },
 });

@@ -69,3 +69,32 @@ Deno.test("ortSessionOptions() refuses what is outside the allowed values", asyn
   }
   await expectCode("OPTION_INVALID", () => ortSessionOptions(SETTINGS, "here"));
 });
+
+Deno.test("ortSessionOptions() takes activations from the shared arena, or the heap where there is none", () => {
+  const options = ortSessionOptions({ ...SETTINGS, arena: "shared" }, null);
+  assert.equal(options.enableCpuMemArena, false);
+  assert.equal(options.extra.session.use_env_allocators, "1");
+  const own = ortSessionOptions({ ...SETTINGS, arena: false }, null);
+  assert.equal("use_env_allocators" in own.extra.session, false);
+});
+
+Deno.test("ortSessionOptions() writes prepacked weights to plain places alone", async () => {
+  const savePrepacked = { modelPath: "/cache/block.onnx", dataName: "block.bin" };
+  const prepacking = { ...SETTINGS, prepacking: true };
+  const options = ortSessionOptions({ ...prepacking, savePrepacked }, null);
+  assert.equal(options.optimizedModelFilePath, "/cache/block.onnx");
+  const { session } = options.extra;
+  assert.equal(session.optimized_model_external_initializers_file_name, "block.bin");
+  assert.equal(session.save_external_prepacked_constant_initializers, "1");
+  assert.equal("optimizedModelFilePath" in ortSessionOptions(prepacking, null), false);
+  for (
+    const wrong of [
+      { ...prepacking, savePrepacked: { ...savePrepacked, modelPath: "block.onnx" } },
+      { ...prepacking, savePrepacked: { ...savePrepacked, dataName: "../block.bin" } },
+      { ...prepacking, savePrepacked: { ...savePrepacked, dataName: ".hidden" } },
+      { ...prepacking, prepacking: false, savePrepacked },
+    ]
+  ) {
+    await expectCode("OPTION_INVALID", () => ortSessionOptions(wrong, null));
+  }
+});

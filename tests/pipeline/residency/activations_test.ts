@@ -9,8 +9,8 @@ Deno.test("activationByteLength() grows with rows and widths, and wants every si
   const block = structure.tree.get("blocks.0") ?? assert.fail();
   const bytes = (sizes: Readonly<Record<string, number>>) =>
     activationByteLength(structure, [block], sizes);
-  assert.equal(bytes({ batch: 1, tokens: 10 }), 10 * (2 * 128 + 2 * 32) * 4);
-  assert.equal(bytes({ batch: 2, tokens: 10 }), 20 * (2 * 128 + 2 * 32) * 4);
+  assert.equal(bytes({ batch: 1, tokens: 10 }), 10 * 2 * (5 * 32 + 128) * 4);
+  assert.equal(bytes({ batch: 2, tokens: 10 }), 20 * 2 * (5 * 32 + 128) * 4);
   assert.equal(bytes({ batch: 1 }), null);
   assert.equal(activationByteLength(structure, [], { batch: 1, tokens: 1 }), 0);
 });
