@@ -9,15 +9,16 @@ import {
 } from "@commander-js/extra-typings";
 import { HooklineError } from "../errors/hookline_error.ts";
 import { type AuditLog, createAuditLog } from "../manifest/audit.ts";
-import type { RightSource } from "../manifest/effective_rights.ts";
-import { LOCK_FILE } from "../manifest/grants.ts";
-import type { IsolationLevel } from "../manifest/plugin_manifest.ts";
+import { LOCK_FILE, type RightSource } from "../manifest/effective_rights.ts";
+import type { Budgets, IsolationLevel } from "../manifest/plugin_manifest.ts";
 import type { PluginOptions } from "../manifest/plugin_module.ts";
 import { attachPlugins } from "../pipeline/attach_plugins.ts";
 import { type LoadedPlugin, loadPlugin, type LoadPluginOptions } from "../pipeline/load_plugin.ts";
 import type { Model } from "../pipeline/model.ts";
+import { OUTPUT_FOLDER } from "../manifest/resolve_rights.ts";
 import type { Invocation } from "./_invocation.ts";
 import { collect } from "./_model_options.ts";
+import { bytesText } from "./_units.ts";
 
 /** A plugin as the documents of subcommands show it. */
 export interface PluginDocument {
@@ -70,7 +71,10 @@ export function addPluginOptions(command: CommandUnknownOpts): CommandUnknownOpt
       new Option("--plugin-options <NAME=JSON>", "what the plugin NAME is given; repeatable")
         .argParser(namedJson),
     )
-    .option("--plugin-output <folder>", "the folder that $OUT in a manifest stands for")
+    .option(
+      "--plugin-output <folder>",
+      `the folder that $OUT in a manifest stands for; ${OUTPUT_FOLDER} by default`,
+    )
     .addOption(lockOption())
     .option("--audit <file>", "append what plugins tried to this file, as JSON lines")
     .option("--allow-unsigned", "take plugins that nobody vouches for, such as your own");
@@ -104,7 +108,7 @@ export function jsonOf(text: string): PluginOptions {
 export interface CalledPlugins extends AsyncDisposable {
   /** What to say of them, by name. */
   readonly documents: readonly PluginDocument[];
-  /** How many attempts were denied. */
+  /** How many attempts were denied. The model's own inputs and outputs, hidden unasked, are none. */
   readonly denied: () => number;
 }
 
@@ -116,10 +120,24 @@ export interface CalledPlugins extends AsyncDisposable {
 export async function loadCalled(
   values: OptionValues,
   invocation: Invocation,
-): Promise<{ plugins: LoadedPlugin[]; specifiers: readonly string[]; log: AuditLog }> {
+): Promise<
+  {
+    readonly plugins: readonly LoadedPlugin[];
+    readonly specifiers: readonly string[];
+    readonly log: AuditLog;
+    readonly denied: () => number;
+  }
+> {
   const choice = values as unknown as PluginChoice;
   const specifiers = choice.plugin ?? [];
-  const log = createAuditLog(choice.audit === undefined ? {} : { path: choice.audit });
+  let denied = 0;
+  const log = createAuditLog({
+    ...(choice.audit === undefined ? {} : { path: choice.audit }),
+    onRecord({ decision, permission }) {
+      const isHidden = permission === "read-inputs" || permission === "read-outputs";
+      if (decision === "deny" && !isHidden) denied++;
+    },
+  });
   const named = choice.pluginOptions ?? {};
   const plugins: LoadedPlugin[] = [];
   for (const specifier of specifiers) {
@@ -153,7 +171,7 @@ export async function loadCalled(
       details: { plugin: unknown },
     });
   }
-  return { plugins, specifiers, log };
+  return { plugins, specifiers, log, denied: () => denied };
 }
 
 /** Loads and attaches the plugins that the options name. */
@@ -162,7 +180,7 @@ export async function attachCalled(
   values: OptionValues,
   invocation: Invocation,
 ): Promise<CalledPlugins> {
-  const { plugins, specifiers, log } = await loadCalled(values, invocation);
+  const { plugins, specifiers, log, denied } = await loadCalled(values, invocation);
   await using stack = new AsyncDisposableStack();
   stack.use(log);
   for (const plugin of plugins) stack.use(plugin);
@@ -172,7 +190,7 @@ export async function attachCalled(
     documents: plugins
       .map((plugin, index) => documentOf(plugin, specifiers[index] ?? ""))
       .sort((left, right) => left.name < right.name ? -1 : 1),
-    denied: () => log.counts.deny,
+    denied,
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
 }
@@ -189,6 +207,16 @@ export function documentOf(plugin: LoadedPlugin, specifier: string): PluginDocum
     integrity,
     rights: rights.because,
   };
+}
+
+/** What a plugin may use by its own word, one line; no lines when it names no bounds. */
+export function budgetsText({ msPerCall, retainedBytes, outputBytes }: Budgets): string[] {
+  const parts = [
+    ...msPerCall === undefined ? [] : [`${msPerCall} ms a call`],
+    ...retainedBytes === undefined ? [] : [`${bytesText(retainedBytes)} kept`],
+    ...outputBytes === undefined ? [] : [`${bytesText(outputBytes)} written`],
+  ];
+  return parts.length === 0 ? [] : [`  bounds itself to ${parts.join(", ")}`];
 }
 
 /** Plugins for people, one or more lines each. */

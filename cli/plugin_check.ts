@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { hashFiles } from "../manifest/integrity.ts";
 import { locatePlugin } from "../manifest/locate_plugin.ts";
-import type { IsolationLevel } from "../manifest/plugin_manifest.ts";
+import type { Budgets, IsolationLevel } from "../manifest/plugin_manifest.ts";
 import type { PluginOptions } from "../manifest/plugin_module.ts";
 import { grantText } from "../manifest/permission_scope.ts";
 import { openManifest, type PluginFolder } from "../manifest/read_manifest.ts";
@@ -13,7 +13,7 @@ import { checkPlugin, type PluginFinding } from "../pipeline/check_plugin.ts";
 import type { Style } from "./_console.ts";
 import type { Invocation } from "./_invocation.ts";
 import { writeOutput } from "./_output_file.ts";
-import { jsonOf } from "./_plugin_options.ts";
+import { budgetsText, jsonOf } from "./_plugin_options.ts";
 import { plural } from "./_units.ts";
 
 /** What `hookline plugin check --json` prints. */
@@ -28,6 +28,8 @@ export interface PluginCheckDocument {
   readonly version: string | null;
   /** What it asks for, with its reasons. */
   readonly permissions: readonly { readonly permission: string; readonly reason: string }[];
+  /** What it may use at most, by its own word; null when the manifest cannot be read. */
+  readonly budgets: Budgets | null;
   /** Whether the manifest was signed by this call. */
   readonly signed: boolean;
 }
@@ -84,6 +86,7 @@ function documentOf(
       permission: grantText(one),
       reason: one.reason,
     })),
+    budgets: manifest?.budgets ?? null,
     signed,
   };
 }
@@ -98,7 +101,7 @@ function signManifest(place: string): void {
 }
 
 function checkText(document: PluginCheckDocument, style: Style): string {
-  const { status, name, version, findings, permissions, signed } = document;
+  const { status, name, version, findings, permissions, budgets, signed } = document;
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const title = name === null ? "The manifest cannot be used" : `${name} ${version}`;
   return [
@@ -106,6 +109,7 @@ function checkText(document: PluginCheckDocument, style: Style): string {
       status === "good" ? style.green("good") : style.red(plural(errors, "error"))
     }${signed ? ", signed" : ""}`,
     ...permissions.map(({ permission, reason }) => `  asks for ${permission}: ${reason}`),
+    ...budgetsText(budgets ?? {}),
     ...findings.map(({ severity, code, pointer, message }) =>
       `  ${severity === "error" ? style.red("error") : style.yellow("warning")} ${code}${
         pointer === "" ? "" : ` at ${pointer}`

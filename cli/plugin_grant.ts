@@ -11,10 +11,11 @@ import { grantRequested, PERMISSION_IDS, readGrants, writeGrants } from "../mani
 import { checkIntegrity } from "../manifest/integrity.ts";
 import { locatePlugin } from "../manifest/locate_plugin.ts";
 import { grantText, type PermissionId } from "../manifest/permission_scope.ts";
+import type { Budgets } from "../manifest/plugin_manifest.ts";
 import { readManifest } from "../manifest/read_manifest.ts";
 import type { Style } from "./_console.ts";
 import type { Invocation } from "./_invocation.ts";
-import { lockOption } from "./_plugin_options.ts";
+import { budgetsText, lockOption } from "./_plugin_options.ts";
 import { plural } from "./_units.ts";
 
 /** What `hookline plugin grant --json` prints. */
@@ -25,6 +26,8 @@ export interface PluginGrantDocument {
   readonly version: string;
   /** What it may do now, with its own reasons. */
   readonly granted: readonly { readonly permission: string; readonly reason: string }[];
+  /** What it may use at most, by its own word; absent bounds are none. */
+  readonly budgets: Budgets;
   /** What it may never do. */
   readonly denied: readonly string[];
   /** The file that says so. */
@@ -77,6 +80,7 @@ export function pluginGrantCommand(invocation: Invocation): CommandUnknownOpts {
         granted: asked
           .filter(({ id }) => !deny.includes(id))
           .map((one) => ({ permission: grantText(one), reason: one.reason })),
+        budgets: manifest.budgets,
         denied: deny,
         lock: lockFile,
       };
@@ -85,12 +89,13 @@ export function pluginGrantCommand(invocation: Invocation): CommandUnknownOpts {
 }
 
 function grantedText(document: PluginGrantDocument, style: Style): string {
-  const { name, version, granted, denied, lock } = document;
+  const { name, version, granted, budgets, denied, lock } = document;
   return [
     `${style.bold(`${name} ${version}`)}: ${
       plural(granted.length, "permission")
     } granted in ${lock}`,
     ...granted.map(({ permission, reason }) => `  ${permission}: ${reason}`),
+    ...budgetsText(budgets),
     ...denied.map((permission) => `  ${style.yellow("denied")} ${permission}`),
   ].join("\n");
 }

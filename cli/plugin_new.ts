@@ -74,12 +74,11 @@ function badName(given: string): HooklineError {
 }
 
 function requireEmpty(place: string): void {
-  if (!existsSync(place)) return;
   let found: string[] = [place];
   try {
-    found = readdirSync(place);
+    found = existsSync(place) ? readdirSync(place) : [];
   } catch {
-    // A file of this name is in the way as well.
+    // A file of this name, or a folder that may not be read, is in the way as well.
   }
   if (found.length === 0) return;
   throw new HooklineError("FILE_WRITE", {

@@ -38,3 +38,36 @@ export {
   type GridTable,
 } from "./report/diff_heat.ts";
 export { type TraceReport, traceReportHtml } from "./report/trace_report_html.ts";
+export { recordModule, type RecordOptions } from "./replay/record_module.ts";
+export type { RecordedCall, RecordingFacts } from "./replay/recording.ts";
+export {
+  type Replay,
+  type ReplayedCall,
+  type ReplayedOutput,
+  replayModule,
+  type ReplayOptions,
+} from "./replay/replay_module.ts";
+export {
+  type ModuleEffect,
+  moduleSensitivity,
+  type OutputEffect,
+  type Sensitivity,
+  type SensitivityOptions,
+} from "./sensitivity/module_sensitivity.ts";
+export type { Rounding } from "./sensitivity/rounded_weights.ts";
+export type { CompareToleranceOptions } from "./compare/tensor_error.ts";
+export { type ComparedRecords, diffTraces, type TraceDiffOptions } from "./trace_diff.ts";
+export type {
+  ModuleDifference,
+  OneSidedRecords,
+  Rename,
+  TraceDiff,
+  TraceDifference,
+  TraceFileFacts,
+  TraceProblem,
+} from "./trace_verdict.ts";
+export type { HeaderDifference } from "./trace_headers.ts";
+export type { NameRule } from "./trace_names.ts";
+export type { LineDamage } from "./trace_lines.ts";
+export type { Finding as TraceFinding } from "./trace_statistics.ts";
+export type { ToleranceOptions } from "./trace_tolerance.ts";

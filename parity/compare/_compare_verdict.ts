@@ -42,6 +42,7 @@ function introducingCalls(result: ComparisonResult, notes: string[]): Introducin
   const found = new Map<CallErrors["call"], Introducing>();
   let isCleanSoFar = true;
   for (const errors of result.calls) {
+    if (errors.movedWith !== undefined) continue; // what stands at its border is another value
     const { call, local, own, inherited } = errors;
     const worst = localOf(errors, result);
     const isTrusted = local.inheritedInputs.length === 0 || isCleanSoFar;
@@ -177,8 +178,9 @@ function rowOf(
   },
 ): ComparedTensor {
   const { module, candidateModule, className, call } = errors.call.pair;
-  const local = name === undefined ? undefined : errors.local.byOutput.get(name);
-  const inherited = name === undefined ? undefined : errors.inherited.get(name);
+  const isMeasured = name !== undefined && errors.movedWith === undefined;
+  const local = isMeasured ? errors.local.byOutput.get(name) : undefined;
+  const inherited = isMeasured ? errors.inherited.get(name) : undefined;
   const own = errors.own === null ? null : worstError(errors.own.byOutput.values());
   const problem = problemOf(errors, result, { name, local, inherited });
   return {
@@ -203,7 +205,7 @@ function rowOf(
 }
 
 function problemOf(
-  { call, local }: CallErrors,
+  { call, local, movedWith }: CallErrors,
   { candidateFailure }: ComparisonResult,
   row: {
     readonly name: string | undefined;
@@ -211,6 +213,11 @@ function problemOf(
     readonly inherited: MeasuredError | undefined;
   },
 ): string | null {
+  if (movedWith !== undefined) {
+    return `its border lies elsewhere in the candidate: it is within tolerance together with ${
+      movedWith.map(nameOf).join(", ")
+    }`;
+  }
   if (row.name === undefined && local.failure === null) {
     return "the candidate has no value that belongs to it";
   }

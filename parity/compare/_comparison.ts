@@ -10,6 +10,7 @@ import type { ComparedCall } from "./_compared_parts.ts";
 import type { CompareSide } from "./evidence.ts";
 import { type LocalErrors, localErrors, worstError } from "./_local_errors.ts";
 import { type ModuleMatch, withoutPairs } from "./module_pairs.ts";
+import { movedBorders } from "./_moved_borders.ts";
 import { recordRun } from "./recorded_run.ts";
 import { type CompareToleranceOptions, type MeasuredError, measureError } from "./tensor_error.ts";
 import { type MatchedSides, pairKey, settledSides } from "./match_sides.ts";
@@ -34,6 +35,8 @@ export interface CallErrors {
   readonly local: LocalErrors;
   /** Of the nodes in no matched call inside; null where it was not needed. */
   readonly own: LocalErrors | null;
+  /** Modules together with which it is within tolerance, where its border lies elsewhere in the candidate. */
+  readonly movedWith?: readonly string[];
 }
 
 /** What a comparison measured. */
@@ -85,7 +88,9 @@ class Comparison {
     onProgress("running the candidate");
     const outputs = await this.#wholeCandidate(values);
     await this.#recordCandidate(values, types);
-    const refuted = refutedPairs(this.#calls, this.#inherited, outputs.byOutput);
+    const refuted = match.isOneGraph
+      ? new Set<string>()
+      : refutedPairs(this.#calls, this.#inherited, outputs.byOutput);
     if (refuted.size > 0) {
       const { match } = this.#request;
       const pairs = match.pairs.filter((pair) => refuted.has(pairKey(pair)));
@@ -102,6 +107,20 @@ class Comparison {
     for (const [index, call] of calls.entries()) {
       onProgress(`running module ${index + 1} of ${calls.length}: ${call.pair.module}`);
       judged.push(await this.#judge(call, values, outputs));
+    }
+    if (!match.isOneGraph) {
+      const host = {
+        candidate,
+        values,
+        store: this.#request.store,
+        candidateShapes: this.#shapes(),
+      };
+      const { tolerance } = this.#request;
+      const moved = await movedBorders(judged, { ...host, tolerance }, onProgress);
+      for (const [index, errors] of judged.entries()) {
+        const neighbours = moved.get(errors.call);
+        if (neighbours !== undefined) judged[index] = { ...errors, movedWith: neighbours };
+      }
     }
     return {
       calls: judged,
@@ -206,7 +225,9 @@ class Comparison {
           const error = await store.using([wanted], () => measureError(wanted, value, options));
           this.#inherited.set(name, error);
         }
-        return fallbacks.has(name);
+        if (fallbacks.has(name)) return true;
+        const expected = this.#described.get(`r:${values.partnerOf(name)}`);
+        return inputs.has(name) && String(expected?.shape) !== String(value.shape);
       },
     });
     this.#candidateFailure = run.failure;

@@ -6,7 +6,7 @@ import { boundaryOf } from "../../graph/module_boundary.ts";
 import type { ModelGraph } from "../../graph/model_graph.ts";
 import type { ModelStructure } from "../../pipeline/model_structure.ts";
 import type { CallPart } from "./module_pairs.ts";
-import { type NodeAlignment, withIdentities } from "./node_alignment.ts";
+import { canonicalValue, type NodeAlignment, withIdentities } from "./node_alignment.ts";
 
 /** The share of a call's nodes that must have partners, to take those for the call's partner. */
 const ALMOST_ALL = 0.9;
@@ -41,7 +41,42 @@ export class StandIns {
     const strangers = module.filter((node) =>
       !this.#partners.has(node) && !isIdentity(this.#candidate, node)
     );
-    return [...new Set([...nodes, ...strangers])].sort((left, right) => left - right);
+    return this.#withAdded(new Set([...nodes, ...strangers]));
+  }
+
+  /**
+   * With what the candidate alone has around them: casts back to the type that the reference has, of what
+   * the nodes compute, and whatever only they read.
+   */
+  #withAdded(nodes: Set<number>): readonly number[] {
+    const graph = this.#candidate;
+    for (const { index, isConstant, inputs, opType } of graph.nodes.toReversed()) {
+      if (isConstant || nodes.has(index) || this.#partners.has(index)) continue;
+      if (isIdentity(graph, index)) continue;
+      const source = graph.producerOf(canonicalValue(graph, inputs[0] ?? ""));
+      const isCastBack = opType === "Cast" && source !== undefined && this.#partners.has(source);
+      const isOurs = isCastBack && !this.#isHalving(index)
+        ? nodes.has(source)
+        : this.#readersOf(index).every((reader) => nodes.has(reader));
+      if (isOurs) nodes.add(index);
+    }
+    return [...nodes].sort((left, right) => left - right);
+  }
+
+  /** The nodes that read what a node computes, Identity nodes looked through; none for a graph output. */
+  #readersOf(index: number): readonly number[] {
+    const graph = this.#candidate;
+    const readers = (graph.nodes[index]?.outputs ?? []).flatMap((value) =>
+      graph.consumersOf(value).flatMap((reader) =>
+        isIdentity(graph, reader) ? this.#readersOf(reader) : [reader]
+      )
+    );
+    return readers.length === 0 ? [-1] : readers;
+  }
+
+  #isHalving(index: number): boolean {
+    const to = this.#candidate.nodes[index]?.proto.attribute.find(({ name }) => name === "to")?.i;
+    return to === 10n || to === 16n;
   }
 }
 

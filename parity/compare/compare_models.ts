@@ -5,12 +5,9 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { requireOptions } from "../../errors/option_names.ts";
-import { type ModelSource, ModelStructure } from "../../pipeline/model_structure.ts";
-import { openModel, type OpenOptions } from "../../pipeline/open_model.ts";
-import { ValueTypes } from "../../pipeline/value_types.ts";
-import type { OptimizationLevel, ValueSpec } from "../../sessions/engine.ts";
-import { chooseEngine } from "../../sessions/engine_choice.ts";
-import { isProviderName } from "../../sessions/provider.ts";
+import type { ModelSource } from "../../pipeline/model_structure.ts";
+import type { OpenOptions } from "../../pipeline/open_model.ts";
+import type { OptimizationLevel } from "../../sessions/engine.ts";
 import { openSessions } from "../../sessions/session_ledger.ts";
 import { availableCores, threadBudget } from "../../sessions/thread_budget.ts";
 import type { DType } from "../../tensor/dtype.ts";
@@ -23,15 +20,16 @@ import { runComparison } from "./_comparison.ts";
 import type { CompareEvidence, CompareSide } from "./evidence.ts";
 import { matchModules } from "./module_match.ts";
 import type { ModuleMatch } from "./module_pairs.ts";
+import { type FeedsOption, givenFeeds, openHost } from "./open_host.ts";
 import type { PartHost } from "./part_run.ts";
-import { compareTolerance } from "./tensor_error.ts";
+import { checkTolerance, compareTolerance } from "./tensor_error.ts";
 import { matchInputs, pathOf } from "./value_match.ts";
 
 /** Options of {@linkcode compareModels}. */
 export interface CompareOptions
   extends Pick<OpenOptions, "provider" | "engine" | "optimization" | "threads"> {
   /** The reference's inputs, or what makes them from the inputs that it declares. */
-  readonly feeds: TensorMap | ((inputs: readonly ValueSpec[]) => TensorMap | Promise<TensorMap>);
+  readonly feeds: FeedsOption;
   /** The candidate's execution provider; the reference's when left out. */
   readonly candidateProvider?: OpenOptions["provider"] | undefined;
   /** The candidate's engine; the reference's when left out. */
@@ -115,8 +113,8 @@ export async function compareWithEvidence(
   onProgress("opening");
   const threads = options.threads ?? threadBudget(availableCores(), openSessions());
   const given = { ...settingsOf(options), threads };
-  const left = await openSide(reference, given);
-  const right = await openSide(candidate ?? reference, {
+  const left = await openHost(reference, given);
+  const right = await openHost(candidate ?? reference, {
     ...given,
     ...definedOnly({
       provider: options.candidateProvider,
@@ -126,9 +124,7 @@ export async function compareWithEvidence(
   });
   refuseSelf([reference, left], [candidate ?? reference, right]);
   matchInputs(left.structure, right.structure); // before anybody is asked for inputs
-  const feeds = typeof options.feeds === "function"
-    ? await options.feeds(left.structure.inputs)
-    : options.feeds;
+  const feeds = await givenFeeds(options.feeds, left.structure.inputs);
   const sides = {
     reference: { ...left, feeds },
     candidate: { ...right, feeds: candidateFeeds(left, right, feeds) },
@@ -192,28 +188,6 @@ function definedOnly<Options extends object>(
   return Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   ) as { [Name in keyof Options]?: Exclude<Options[Name], undefined> };
-}
-
-/** One side, without its inputs. */
-async function openSide(
-  source: ModelSource,
-  options: OpenOptions & { readonly threads: number },
-): Promise<PartHost> {
-  const { engine } = await chooseEngine(options.engine ?? "auto");
-  // Nothing is run with it: it checks the options and decides on a provider, as for every other command.
-  await using model = await openModel(source, { ...options, engine });
-  const provider = model.provider.name;
-  const structure = new ModelStructure(source);
-  return {
-    structure,
-    engine,
-    types: new ValueTypes(structure, engine),
-    settings: {
-      provider: isProviderName(provider) ? provider : "cpu",
-      optimization: options.optimization ?? "all",
-      threads: options.threads,
-    },
-  };
 }
 
 function refuseSelf(
@@ -310,17 +284,14 @@ function tolerancesOf(
 
 function checkOptions(options: CompareOptions): void {
   requireOptions("compare models", options, OPTIONS);
-  const { rtol, atol, memory } = options;
-  const limits = [["rtol", rtol, 0], ["atol", atol, 0], ["memory", memory, 1]] as const;
-  for (const [option, value, least] of limits) {
-    const isNumber = typeof value === "number" && value >= least && value < Infinity;
-    if (value === undefined || isNumber) continue;
-    throw new HooklineError("OPTION_INVALID", {
-      message: `cannot compare models with ${option} ${
-        String(value)
-      }: wanted a number, ${least} or more`,
-      fix: `give ${option} a number, or leave it out`,
-      details: { option },
-    });
+  checkTolerance("compare models", options);
+  const { memory } = options;
+  if (memory === undefined || (typeof memory === "number" && memory >= 1 && memory < Infinity)) {
+    return;
   }
+  throw new HooklineError("OPTION_INVALID", {
+    message: `cannot compare models with memory ${String(memory)}: wanted a number, 1 or more`,
+    fix: "give memory a number of bytes, or leave it out",
+    details: { option: "memory" },
+  });
 }

@@ -176,9 +176,12 @@ class Matcher {
       for (const [call, reference] of module.calls.entries()) {
         const stand = partner === undefined || isOneGraph ? stands.of(reference) : null;
         const own = calls[call];
+        const strangers = calls.flatMap((one) => one.nodes);
         const nodes = stand === null
           ? own?.nodes
-          : stands.joined(stand, calls.flatMap((one) => one.nodes));
+          : isOneGraph
+          ? stands.joined(stand, strangers)
+          : stand;
         if (nodes === undefined) continue;
         pairs.push({
           module: module.path,

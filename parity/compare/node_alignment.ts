@@ -281,25 +281,46 @@ class Aligner {
     if (this.#left.kinds.get(left) === this.#right.kinds.get(right)) this.#pair(left, right);
   }
 
-  /** A node of another operator whose neighbours are all partners stands in its partner's place. */
+  /**
+   * A node of another operator whose neighbours are all partners stands in its partner's place. Casts that
+   * only the candidate has are looked through: a node that was put into another precision lies in two.
+   */
   #alignSurrounded(): void {
     for (const node of this.#right.nodes) {
-      if (this.#ofRight.has(node)) continue;
-      const places = new Set<number>();
-      for (const { node: user, place } of this.#right.users.get(node) ?? []) {
-        const partner = this.#ofRight.get(user);
-        const source = partner === undefined ? undefined : this.#left.sources.get(partner)
-          ?.find((one) => one.place === Math.floor(place / 64) && one.output === place % 64);
-        places.add(source === undefined ? -1 : source.from);
-      }
+      if (this.#ofRight.has(node) || this.#isAddedCast(node)) continue;
+      const places = new Set(
+        this.#realUsers(node).map(({ node: user, place }) => {
+          const partner = this.#ofRight.get(user);
+          const source = partner === undefined ? undefined : this.#left.sources.get(partner)
+            ?.find((one) => one.place === Math.floor(place / 64) && one.output === place % 64);
+          return source === undefined ? -1 : source.from;
+        }),
+      );
       const [only, ...others] = places;
       if (only === undefined || others.length > 0 || only < 0 || this.#ofLeft.has(only)) continue;
       const sources = this.#right.sources.get(node) ?? [];
       const fits = (this.#left.sources.get(only) ?? []).every(({ from, place }) => {
         const other = sources.find((one) => one.place === place);
-        return from < 0 || (other !== undefined && this.#ofRight.get(other.from) === from);
+        if (from < 0 || other === undefined) return from < 0;
+        return this.#ofRight.get(this.#realSource(other.from)) === from;
       });
       if (fits) this.#pair(only, node);
     }
+  }
+
+  #isAddedCast(node: number): boolean {
+    return !this.#ofRight.has(node) && this.#right.operator(node) === ":Cast";
+  }
+
+  #realUsers(node: number): readonly Use[] {
+    return (this.#right.users.get(node) ?? []).flatMap((use) =>
+      this.#isAddedCast(use.node) ? this.#realUsers(use.node) : [use]
+    );
+  }
+
+  #realSource(node: number): number {
+    let at = node;
+    while (at >= 0 && this.#isAddedCast(at)) at = this.#right.sources.get(at)?.[0]?.from ?? -1;
+    return at;
   }
 }

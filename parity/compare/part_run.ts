@@ -4,7 +4,7 @@
 //
 // Invariant: one part is one session; who opened it releases it before the next one is opened.
 
-import { internalError } from "../../errors/hookline_error.ts";
+import { HooklineError, internalError } from "../../errors/hookline_error.ts";
 import { boundaryOf } from "../../graph/module_boundary.ts";
 import { encodePart, type ValueType } from "../../graph/sub_model.ts";
 import type { ModelStructure } from "../../pipeline/model_structure.ts";
@@ -94,23 +94,35 @@ export async function encodeNodes(
  * @throws {HooklineError} PLAN_VALUE_TYPE, SESSION_CREATE, MODEL_CHANGED.
  */
 export async function openPart(host: PartHost, choice: PartChoice): Promise<PartRun> {
-  const part = await encodeNodes(host, choice);
   const { structure, engine, settings } = host;
   structure.requireUnchanged();
-  const session = await engine.open(
-    { kind: "bytes", bytes: part.bytes, weightFolder: part.weightFolder },
-    {
-      ...settings,
-      prepacking: true, // as in the whole model: other kernels may run without
-      arena: false,
-      label: `${structure.skeleton.label}, ${part.nodes.length} nodes`,
-    },
-  );
+  const open = async (part: PartModel) => ({
+    part,
+    session: await engine.open(
+      { kind: "bytes", bytes: part.bytes, weightFolder: part.weightFolder },
+      {
+        ...settings,
+        prepacking: true, // as in the whole model: other kernels may run without
+        arena: false,
+        label: `${structure.skeleton.label}, ${part.nodes.length} nodes`,
+      },
+    ),
+  });
+  const { part, session } = await open(await encodeNodes(host, choice)).catch(async (error) => {
+    if (choice.shapeOf === undefined || !isRefused(error)) throw error;
+    // A branch that is not taken may contradict the sizes that are fed: the declared ones will do.
+    const { shapeOf: _, ...unsized } = choice;
+    return await open(await encodeNodes(host, unsized));
+  });
   return {
     ...part,
     run: (feeds) => session.run(pickInputs(part, feeds)),
     release: () => session.release(),
   };
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof HooklineError && error.code === "SESSION_CREATE";
 }
 
 function pickInputs(part: PartModel, feeds: TensorMap): TensorMap {

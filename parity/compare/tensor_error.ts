@@ -1,6 +1,7 @@
 // How far one tensor is from another of the same meaning. Sums are accumulated in float64 in index order,
 // so equal tensors give equal answers; tensors are read in chunks, never copied whole. It knows no model.
 
+import { HooklineError } from "../../errors/hookline_error.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { coarserDType, dtypeClass, floatPrecision, readNumbers } from "./cast_tensor.ts";
@@ -45,6 +46,25 @@ export function compareTolerance(
   const base = FLOAT_TOLERANCES[coarserDType(reference, candidate)];
   if (base === undefined) return EXACT;
   return { rtol: options.rtol ?? base.rtol, atol: options.atol ?? base.atol };
+}
+
+/**
+ * Checks tolerances that a caller gives.
+ *
+ * @param action What cannot be done with bad ones, for the message.
+ * @throws {HooklineError} OPTION_INVALID for one that is no number, 0 or more.
+ */
+export function checkTolerance(action: string, { rtol, atol }: CompareToleranceOptions): void {
+  for (const [option, value] of [["rtol", rtol], ["atol", atol]] as const) {
+    if (value === undefined || (typeof value === "number" && value >= 0 && value < Infinity)) {
+      continue;
+    }
+    throw new HooklineError("OPTION_INVALID", {
+      message: `cannot ${action} with ${option} ${String(value)}: wanted a number, 0 or more`,
+      fix: `give ${option} a number, or leave it out`,
+      details: { option },
+    });
+  }
 }
 
 /** An error with the histogram of its elements; see `HISTOGRAM_EDGES`. */

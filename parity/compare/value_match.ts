@@ -32,6 +32,8 @@ export interface ValueMatch {
   readonly precisionOf: (candidate: string) => DType | undefined;
   /** What a Cast from a float to a float casts; null for any other value of the candidate. */
   readonly castSourceOf: (candidate: string) => string | null;
+  /** True for pairs that only places at the border of a module speak for. */
+  readonly isGuessed: (candidate: string) => boolean;
   /** All pairs that were found, by the candidate's value. */
   readonly pairs: ReadonlyMap<string, string>;
   /** For inputs of the candidate the reference's input that feeds it. */
@@ -57,6 +59,9 @@ export function matchValues(
   return new ValueMatcher(reference, candidate, match, calls).match();
 }
 
+/** The share of partner nodes whose values must have one name, to take equal names for equal values. */
+const NAMES_AGREE = 0.8;
+
 const KINDS = ["float", "integer", "bool", "string"] as const;
 type Kind = (typeof KINDS)[number];
 
@@ -76,6 +81,10 @@ class ValueMatcher {
   readonly #partners = new Map<string, string>();
   /** For values of the reference their first partner. */
   readonly #paired = new Map<string, string>();
+  /** Values of the candidate whose partner is sure. */
+  readonly #sure = new Set<string>();
+  /** Whether values of one name are one value. */
+  #hasNames = false;
 
   constructor(
     reference: TypedSide,
@@ -93,6 +102,8 @@ class ValueMatcher {
     const inputs = matchInputs(this.#reference.structure, this.#candidate.structure);
     for (const [name, partner] of inputs) this.#partners.set(name, partner);
     this.#matchGraphOutputs();
+    for (const name of this.#partners.keys()) this.#sure.add(name);
+    if (!this.#match.isOneGraph) this.#matchNames();
     // Inner calls first: what leaves a container leaves a module inside it, which has fewer outputs.
     for (const call of this.#calls) this.#matchGroup(call, "outputs");
     for (const call of [...this.#calls].reverse()) this.#matchGroup(call, "inputs");
@@ -100,6 +111,7 @@ class ValueMatcher {
       partnerOf: (value) => this.#partnerOf(value),
       castSourceOf: (value) => castSource(this.#candidate, value),
       precisionOf: (value) => this.#precisionOf(value),
+      isGuessed: (value) => this.#isGuessed(value),
       pairs: this.#partners,
       inputs,
     };
@@ -125,6 +137,43 @@ class ValueMatcher {
     const one = partner === undefined ? undefined : coarsestSource(this.#reference, partner);
     const other = coarsestSource(this.#candidate, value);
     return one === undefined || other === undefined ? other : coarserDType(one, other);
+  }
+
+  #isGuessed(value: string): boolean {
+    for (let at: string | null = value; at !== null; at = castSource(this.#candidate, at)) {
+      const source = canonicalValue(this.#candidate.structure.graph, at);
+      if (this.#partners.has(at) || this.#partners.has(source)) {
+        return !this.#sure.has(at) && !this.#sure.has(source);
+      }
+    }
+    return true;
+  }
+
+  /**
+   * Values of one name, where names are worth something: tools that rewrite a file, ONNX Runtime's own
+   * optimiser among them, keep the names of the values that they keep, and give others fresh ones.
+   */
+  #matchNames(): void {
+    const [left, right] = [this.#reference.structure.graph, this.#candidate.structure.graph];
+    const isShared = (name: string): boolean =>
+      left.producerOf(name) !== undefined && right.producerOf(name) !== undefined;
+    let agreeing = 0;
+    let judged = 0;
+    for (const [index, partner] of this.#match.alignment) {
+      for (const [place, name] of (right.nodes[index]?.outputs ?? []).entries()) {
+        const other = left.nodes[partner]?.outputs[place];
+        if (name === "" || other === undefined || (!isShared(name) && !isShared(other))) continue;
+        judged++;
+        if (name === other) agreeing++;
+      }
+    }
+    if (judged === 0 || agreeing < NAMES_AGREE * judged) return;
+    this.#hasNames = true;
+    for (const name of this.#candidate.types.keys()) {
+      if (!this.#partners.has(name) && isShared(name) && this.#pair(name, name)) {
+        this.#sure.add(name);
+      }
+    }
   }
 
   #matchGraphOutputs(): void {
@@ -205,7 +254,10 @@ class ValueMatcher {
     // An input that has a partner gets a second one only where that looks the same: a copy.
     const [left, right] = [this.#reference.types.get(one), this.#candidate.types.get(other)];
     const isCopy = left?.shape != null && left.shape.length === right?.shape?.length;
-    if (open.which === "inputs" && this.#paired.has(one) && !isCopy) return;
+    const known = this.#paired.get(one);
+    if (open.which === "inputs" && known !== undefined) {
+      if (!isCopy || (this.#hasNames && this.#sure.has(known))) return;
+    }
     if (!this.#pair(one, other)) return;
     open.left.delete(one);
     open.right.delete(other);

@@ -9,11 +9,10 @@ import { type ForwardCall, ModelHook } from "../../hooks/model_hook.ts";
 import type { ModelSource } from "../../pipeline/model_structure.ts";
 import { ModuleFinder } from "../../pipeline/module_finder.ts";
 import { openModel, type OpenOptions } from "../../pipeline/open_model.ts";
-import type { ValueSpec } from "../../sessions/engine.ts";
 import type { TensorMap } from "../../tensor/tensor.ts";
+import { type FeedsOption, givenFeeds, openHost } from "../compare/open_host.ts";
 import { encodeNodes, type PartHost } from "../compare/part_run.ts";
 import { moduleDigest } from "./module_digest.ts";
-import { openHost } from "./open_host.ts";
 import {
   type RecordedCall,
   type RecordingFacts,
@@ -27,7 +26,7 @@ export interface RecordOptions
   /** The module's path; a span (`h.[1-3]`) and operators (`h.0.attn::Softmax`) will do. */
   readonly module: string;
   /** The inputs, or what makes them from the inputs that the model declares. */
-  readonly feeds: TensorMap | ((inputs: readonly ValueSpec[]) => TensorMap | Promise<TensorMap>);
+  readonly feeds: FeedsOption;
 }
 
 const OPTIONS: readonly (keyof RecordOptions)[] = [
@@ -69,7 +68,7 @@ export async function recordModule(
   if (module.calls.length === 0) throw neverCalled(module);
   await using model = await openModel(source, { ...settings, threads: host.settings.threads });
   const facts = await factsOf(host, module, (await model.provenance()).versions);
-  const feeds = typeof given === "function" ? await given(model.inputs) : given;
+  const feeds = await givenFeeds(given, model.inputs);
   await using writer = await openSafetensorsWriter(path, { metadata: recordingMetadata(facts) });
   model.registry(modulePath).register(new Keep(writer));
   await model.run(feeds, { outputs: [] });

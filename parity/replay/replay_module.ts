@@ -10,10 +10,10 @@ import type { OptimizationLevel } from "../../sessions/engine.ts";
 import { emptyTensorMap, type Tensor, tensorBytes, type TensorMap } from "../../tensor/tensor.ts";
 import { castTensor } from "../compare/cast_tensor.ts";
 import type { TensorError } from "../compare/compare_report.ts";
+import { openHost } from "../compare/open_host.ts";
 import { encodeNodes, openPart, type PartHost, type PartModel } from "../compare/part_run.ts";
 import { tensorError } from "../compare/tensor_error.ts";
 import { moduleDigest } from "./module_digest.ts";
-import { openHost } from "./open_host.ts";
 import {
   openRecording,
   type RecordedCall,

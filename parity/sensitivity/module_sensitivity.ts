@@ -9,11 +9,14 @@ import { type ModuleSelector, selectModules } from "../../graph/selector.ts";
 import type { Model } from "../../pipeline/model.ts";
 import type { ModelSource } from "../../pipeline/model_structure.ts";
 import { openModel, type OpenOptions } from "../../pipeline/open_model.ts";
-import type { ValueSpec } from "../../sessions/engine.ts";
 import type { Tensor, TensorMap } from "../../tensor/tensor.ts";
 import type { TensorError } from "../compare/compare_report.ts";
-import { type CompareToleranceOptions, tensorError } from "../compare/tensor_error.ts";
-import { openHost } from "../replay/open_host.ts";
+import { type FeedsOption, givenFeeds, openHost } from "../compare/open_host.ts";
+import {
+  checkTolerance,
+  type CompareToleranceOptions,
+  tensorError,
+} from "../compare/tensor_error.ts";
 import type { Rounding } from "./rounded_weights.ts";
 import {
   otherSubstitutes,
@@ -28,7 +31,7 @@ export interface SensitivityOptions
     Pick<OpenOptions, "provider" | "engine" | "optimization" | "threads">,
     CompareToleranceOptions {
   /** The inputs, or what makes them from the inputs that the model declares. */
-  readonly feeds: TensorMap | ((inputs: readonly ValueSpec[]) => TensorMap | Promise<TensorMap>);
+  readonly feeds: FeedsOption;
   /**
    * What a module is replaced by: itself with weights, inputs and outputs rounded to `"float16"` (the
    * default) or `"bfloat16"`; itself with weight matrices in 255 steps (`"int8"`); or what `other` has in
@@ -112,9 +115,7 @@ export async function moduleSensitivity(
   const settings = openOptions(options);
   onProgress("opening");
   const host = await openHost(source, settings);
-  const feeds = typeof options.feeds === "function"
-    ? await options.feeds(host.structure.inputs)
-    : options.feeds;
+  const feeds = await givenFeeds(options.feeds, host.structure.inputs);
   const make = substitute === "other"
     ? await otherSubstitutes(
       host,
@@ -224,6 +225,7 @@ function compareErrors(left: TensorError, right: TensorError): number {
 
 function checkOptions(options: SensitivityOptions): void {
   requireOptions("measure sensitivity", options, OPTIONS);
+  checkTolerance("measure sensitivity", options);
   const { substitute = "float16", other, map } = options;
   const refuse = (message: string, fix: string, option: string): HooklineError =>
     new HooklineError("OPTION_INVALID", {

@@ -88,7 +88,8 @@ Deno.test("hookline run takes plugins with options and an audit, and says what w
     const document = documentOf(outcome);
     assert.equal(document["plan"], "tapped");
     assert.deepEqual(document["outputs"], bare["outputs"]);
-    assert.equal(document["denied"], 3);
+    // The model's own output is hidden, which nobody attempted: the audit has it, the count has not.
+    assert.equal(document["denied"], 2);
     const lines = Deno.readTextFileSync(audit).trimEnd().split("\n").map((line) =>
       JSON.parse(line)
     );
@@ -98,4 +99,26 @@ Deno.test("hookline run takes plugins with options and an audit, and says what w
     const bad = await called([...withPlugins, "--plugin-options", "watcher={"]);
     assert.equal(errorOf(bad)["code"], "CLI_USAGE");
   });
+});
+
+Deno.test("hookline plugin grant and check show what a plugin bounds itself to", async () => {
+  const manifest = manifestFields({ budgets: { msPerCall: 5, retainedBytes: 2 ** 30 } });
+  await withPlugin({ manifest }, async ({ plugin, lock }) => {
+    const granted = await called(["plugin", "grant", plugin, "--lock", lock]);
+    assert.match(granted.stdout, /bounds itself to 5 ms a call, 1\.00 GiB kept/);
+    const checked = await pluginCall("check", plugin, "--no-load");
+    assert.deepEqual(checked.document["budgets"], { msPerCall: 5, retainedBytes: 2 ** 30 });
+  });
+});
+
+Deno.test("a manifest cannot write over what a terminal shows of it", async () => {
+  const hidden = "\u001b[1A\u001b[2K";
+  for (const change of [{ description: hidden }, { name: hidden }, { [hidden]: 1 }]) {
+    await withPlugin({ manifest: manifestFields(change) }, async ({ plugin, lock }) => {
+      for (const args of [["check", plugin], ["grant", plugin, "--lock", lock]]) {
+        const { stdout, stderr } = await called(["plugin", ...args]);
+        assert.doesNotMatch(stdout + stderr, /\u001b/);
+      }
+    });
+  }
 });

@@ -44,6 +44,11 @@ for (const kind of ["observer", "transformer"]) {
   });
 }
 
+Deno.test("hookline plugin new has no excuse for a folder that it may not look at", async () => {
+  const outcome = await called(["plugin", "new", "name", "--folder", "/proc/1/name", "--json"]);
+  assert.equal(errorOf(outcome)["code"], "FILE_WRITE");
+});
+
 Deno.test("hookline plugin new refuses bad names and folders that hold something", async () => {
   for (const name of ["Bad", "a", "-x", "@s/name", "a/b", "../up"]) {
     assert.equal(errorOf(await called(["plugin", "new", name, "--json"]))["code"], "CLI_USAGE");

@@ -76,6 +76,8 @@ export const UNMIRRORED_TESTS: Readonly<Record<string, string>> = {
   "tests/plugins/layerwise_offload/composition_test.ts":
     "offload beside other plugins, and on 4-bit weights",
   "tests/plugins/layerwise_offload/memory_test.ts": "the memory of processes that offload",
+  "tests/sessions/native/cuda_test.ts": "the native engine on CUDA, where there is a device",
+  "tests/sessions/native/webgpu_test.ts": "the native engine on WebGPU, in a process of its own",
 };
 
 /** Folders of tests/ that mirror no source folder: they test the repo, not a module. */

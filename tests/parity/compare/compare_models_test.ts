@@ -337,3 +337,26 @@ Deno.test("an engine of one's own runs both sides", async () => {
   );
   assert.deepEqual([report.status, report.candidate.engine], ["same", "napi"]);
 });
+
+Deno.test("a module of a candidate without names is found although the outputs do not show its error", async () => {
+  const build = (bias: number, isNamed: boolean) => {
+    const name = (path: string) => isNamed ? { name: path } : {};
+    return modelBytes({
+      inputs: [valueInfo("x", "float32", [4])],
+      outputs: [valueInfo("y", "float32", [4])],
+      nodes: [
+        node("Relu", ["x"], [isNamed ? "/first/Relu_output_0" : "a"], name("/first/Relu")),
+        node("Add", [isNamed ? "/first/Relu_output_0" : "a", "w"], [
+          isNamed ? "/second/Add_output_0" : "b",
+        ], name("/second/Add")),
+        node("Mul", [isNamed ? "/second/Add_output_0" : "b", "zero"], ["y"], name("/third/Mul")),
+      ],
+      initializers: [floats("w", [1], () => bias), floats("zero", [1], () => 0)],
+    });
+  };
+  const report = await compareModels(build(1, true), build(2, false), {
+    feeds: { x: rampTensor([4]) },
+  });
+  assert.deepEqual([report.status, named(report)], ["diverged", ["second"]]);
+  assert.equal(report.modules.at(-1)?.inherited?.ratio, 0);
+});

@@ -135,3 +135,17 @@ Deno.test("Identity nodes are looked through, and taken along where they lie bet
   assert.deepEqual(withIdentities(graph, [0, 3]), [0, 1, 2, 3]);
   assert.deepEqual(withIdentities(graph, [3]), [3]);
 });
+
+Deno.test("a node that was put between casts stands where it stood without them", () => {
+  const cast = (to: number) => ({ attributes: { to } });
+  const between = [
+    node("Relu", ["x"], ["a"]),
+    node("Cast", ["a"], ["half"], cast(10)),
+    node("Tanh", ["half"], ["t"]),
+    node("Cast", ["t"], ["b"], cast(1)),
+    node("Sin", ["b"], ["c"]),
+    node("Exp", ["c"], ["y"]),
+  ];
+  const alignment = align(modelGraph(ROW("Tanh")), modelGraph(between));
+  assert.deepEqual([...alignment].sort(), [[0, 0], [2, 1], [4, 2], [5, 3]]);
+});

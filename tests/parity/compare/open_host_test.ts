@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openHost } from "../../../parity/replay/open_host.ts";
+import { openHost } from "../../../parity/compare/open_host.ts";
 import { openSessions } from "../../../sessions/session_ledger.ts";
 import { chainModel } from "../../pipeline/_small_models.ts";
 import { expectCode } from "../../sessions/expect_code.ts";

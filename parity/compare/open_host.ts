@@ -7,7 +7,33 @@ import { chooseEngine } from "../../sessions/engine_choice.ts";
 import { isProviderName } from "../../sessions/provider.ts";
 import { openSessions } from "../../sessions/session_ledger.ts";
 import { availableCores, threadBudget } from "../../sessions/thread_budget.ts";
-import type { PartHost } from "../compare/part_run.ts";
+import { HooklineError } from "../../errors/hookline_error.ts";
+import type { ValueSpec } from "../../sessions/engine.ts";
+import type { TensorMap } from "../../tensor/tensor.ts";
+import type { PartHost } from "./part_run.ts";
+
+/** A model's inputs by name, or what makes them from the inputs that the model declares. */
+export type FeedsOption =
+  | TensorMap
+  | ((inputs: readonly ValueSpec[]) => TensorMap | Promise<TensorMap>);
+
+/**
+ * The inputs that an option gives.
+ *
+ * @throws {HooklineError} OPTION_INVALID for what is no map of tensors.
+ */
+export async function givenFeeds(
+  feeds: FeedsOption,
+  inputs: readonly ValueSpec[],
+): Promise<TensorMap> {
+  const given: unknown = typeof feeds === "function" ? await feeds(inputs) : feeds;
+  if (typeof given === "object" && given !== null) return given as TensorMap;
+  throw new HooklineError("OPTION_INVALID", {
+    message: `cannot feed a model with ${String(given)}: wanted tensors by the names of its inputs`,
+    fix: "give the option feeds a map such as { input_ids: { dtype, shape, data } }",
+    details: { option: "feeds" },
+  });
+}
 
 /**
  * Opens a model for parts. No session is opened.
