@@ -84,14 +84,18 @@ export { decodeJsonTensors } from "./formats/json_tensors.ts";
 export { fromJsonBigint, fromJsonNumber, type JsonValue, toJson } from "./formats/json_numbers.ts";
 export { tensorDigest } from "./formats/tensor_digest.ts";
 export type {
+  DeviceRun,
   Engine,
   EngineSession,
   OptimizationLevel,
+  RunValueMap,
   SessionRunOptions,
   SessionSettings,
   SessionSource,
   ValueSpec,
 } from "./sessions/engine.ts";
+export type { DeviceTensor, DeviceValue } from "./sessions/device_tensor.ts";
+export type { CudaOptions } from "./sessions/providers/cuda_options.ts";
 export type { ProviderName } from "./sessions/providers/descriptor.ts";
 export { harden, type HardenOptions, type HardenReport } from "./sessions/harden.ts";
 export type { RevocablePermission } from "./host/revocation.ts";

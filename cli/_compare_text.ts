@@ -27,7 +27,7 @@ export function compareText(document: CompareDocument, style: Style): string {
   ];
   return [
     first === undefined
-      ? `${headline}  ${plural(compared, "tensor")} of ${plural(matched, "module")} agree`
+      ? `${headline}  ${agreementText(document, compared, matched)}`
       : `${headline}  brought in by ${style.bold(nameOf(first.module))} ${classText(first)}`,
     ...sideLines(document),
     `  modules   ${matched} matched${others.length === 0 ? "" : `, ${others.join(", ")}`}`,
@@ -42,6 +42,21 @@ export function compareText(document: CompareDocument, style: Style): string {
     ...notes.map((note) => `  ${style.yellow("note")}      ${note}`),
     ...tableLines(document, style),
   ].join("\n");
+}
+
+/** What agrees; where the verdict is another one all the same, what is missing. */
+function agreementText(
+  { status, modules }: CompareReport,
+  tensors: number,
+  matched: number,
+): string {
+  const missing = modules.filter(({ module, inherited }) => module === "" && inherited === null)
+    .map(({ tensor }) => tensor);
+  const agree = `${plural(tensors, "tensor")} of ${plural(matched, "module")} agree`;
+  if (status === "same" || missing.length === 0) return agree;
+  return `nothing was found for the output${missing.length === 1 ? "" : "s"} ${
+    missing.join(", ")
+  }; ${agree}`;
 }
 
 function nameOf(module: string): string {

@@ -13,7 +13,7 @@ import { compareText } from "./_compare_text.ts";
 import { addInputOptions, chosenInputs, readInputChoice } from "./_input_options.ts";
 import type { Invocation } from "./_invocation.ts";
 import { addModelOptions, collect, numberOf, readModelOptions } from "./_model_options.ts";
-import { writeOutput } from "./_output_file.ts";
+import { checkOutputFile, checkOutputFolder, writeOutput } from "./_output_file.ts";
 
 /** What `hookline compare --json` prints. */
 export interface CompareDocument extends CompareReport {
@@ -67,6 +67,9 @@ export function compareCommand(invocation: Invocation): CommandUnknownOpts {
     const choice = readInputChoice(values);
     const inputs = choice.inputs === undefined ? { random: 0, ...choice } : choice;
     const { candidateProvider, candidateEngine, candidateOptimization, repro: folder } = options;
+    const { html } = options;
+    if (html !== undefined) checkOutputFile(html);
+    if (folder !== undefined) checkOutputFolder(folder);
     let repro: Repro | null = null;
     const report = await compareWithEvidence(reference, candidate ?? null, {
       ...readModelOptions(values),
@@ -86,7 +89,6 @@ export function compareCommand(invocation: Invocation): CommandUnknownOpts {
         repro = await shownRepro(() => writeRepro(evidence, folder));
       },
     });
-    const { html } = options;
     if (html !== undefined) {
       writeOutput(html, new TextEncoder().encode(compareReportHtml(report)));
     }

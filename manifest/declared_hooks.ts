@@ -66,15 +66,6 @@ export function natureOf({ kind, hooks }: PluginManifest): HookNature {
 
 const CALL_PHASES: readonly PluginPhase[] = ["preForward", "newForward", "postForward", "onUnwind"];
 
-/** The methods that a manifest declares. */
-export function declaredPhases(manifest: PluginManifest): readonly PluginPhase[] {
-  const nature = natureOf(manifest);
-  return CALL_PHASES.filter((phase) => {
-    const word = wordOf(phase, nature);
-    return word !== null && manifest.hooks.includes(word);
-  });
-}
-
 /** The methods of a call that a plugin's hook implements. */
 export function implementedPhases(hook: PluginHook): readonly PluginPhase[] {
   return CALL_PHASES.filter((phase) => typeof hook[phase] === "function");

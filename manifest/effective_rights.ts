@@ -1,6 +1,9 @@
 // What a plugin may do in this process: the one value that every check reads. It is made once, when the
 // plugin is loaded (resolve_rights.ts), frozen, and never widened. It checks nothing by itself.
 
+/** The file of grants, in the application's folder: what rights come from, and what no plugin writes. */
+export const LOCK_FILE = "hookline.lock.json";
+
 /** How much of an activation a plugin may see: each level holds those before it. */
 export type ReadLevel = "none" | "shape" | "stats" | "values";
 

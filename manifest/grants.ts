@@ -6,13 +6,11 @@ import process from "node:process";
 import * as v from "valibot";
 import { causeText } from "../errors/cause_text.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { LOCK_FILE } from "./effective_rights.ts";
 import { hashFiles } from "./integrity.ts";
 import { type PermissionId, withoutReason } from "./permission_scope.ts";
 import type { Grant } from "./plugin_manifest.ts";
 import type { PluginFolder } from "./read_manifest.ts";
-
-/** The file of grants, in the application's folder. */
-export const LOCK_FILE = "hookline.lock.json";
 
 /** What one plugin was granted. */
 export interface PluginGrant {

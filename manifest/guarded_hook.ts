@@ -64,6 +64,8 @@ class GuardedHook extends ModelHook {
   readonly #view: ActivationView;
   readonly #now: () => number;
   readonly #module: string;
+  /** What an asynchronous resetState threw; the next call throws it. */
+  #resetFailure: { readonly error: unknown } | null = null;
 
   constructor(spec: GuardSpec) {
     super();
@@ -155,8 +157,12 @@ class GuardedHook extends ModelHook {
 
   #reset(module: ModuleFacts): void {
     const done = this.#spec.hook.resetState?.(module);
-    // The registry's reset is synchronous; a worker's failure shows in its next call.
-    if (isThenable(done)) Promise.resolve(done).catch(() => {});
+    // The registry's reset is synchronous: what fails later is thrown by the next call.
+    if (isThenable(done)) {
+      Promise.resolve(done).catch((error) => {
+        this.#resetFailure = { error };
+      });
+    }
   }
 
   #call(
@@ -206,6 +212,9 @@ class GuardedHook extends ModelHook {
       readonly notItsMs?: () => number;
     },
   ): Result | Promise<Result> {
+    const failed = this.#resetFailure;
+    this.#resetFailure = null;
+    if (failed !== null) throw failed.error;
     const start = this.#now();
     const finish = (result: unknown): Result => {
       this.#spend(phase, this.#now() - start - notItsMs());

@@ -20,9 +20,9 @@ export interface CodeHashes {
 /** What vouches for the files. */
 export type IntegrityState = "signed" | "granted" | "upgraded" | "unsigned";
 
-/** Names that say nothing about what the plugin does when it runs. */
+/** Names that say nothing about what the plugin does when it runs; tarballs are what `deno pack` leaves. */
 const NOT_CODE =
-  /^(.*\.md|licen[cs]e(\..*)?|deno\.jsonc?|deno\.lock|package(-lock)?\.json|(.*\.)?plugin\.json|hookline\.lock\.json|.*[._]test\.[cm]?[jt]sx?)$/i;
+  /^(.*\.md|licen[cs]e(\..*)?|deno\.jsonc?|deno\.lock|package(-lock)?\.json|(.*\.)?plugin\.json|hookline\.lock\.json|.*\.tgz|.*[._]test\.[cm]?[jt]sx?)$/i;
 const NOT_CODE_FOLDERS: readonly string[] = ["node_modules", "tests", "test", "coverage"];
 const FILES_MAX = 10_000;
 

@@ -2,6 +2,7 @@
 // which hooks, which texts are versions. The schema has passed before; nothing is read or loaded here.
 
 import { isVersion, isVersionRange } from "./hook_api.ts";
+import { isHashed } from "./integrity.ts";
 import type { SchemaIssue } from "./manifest_schema.ts";
 import type { DeclaredHook, PluginKind, PluginManifest } from "./plugin_manifest.ts";
 
@@ -27,6 +28,7 @@ const NEEDS: readonly (readonly [DeclaredHook, string])[] = [
 export function manifestIssues(manifest: PluginManifest): readonly SchemaIssue[] {
   return [
     ...versionIssues(manifest),
+    ...codeIssues(manifest),
     ...hookIssues(manifest),
     ...permissionIssues(manifest),
     ...orderIssues(manifest),
@@ -50,6 +52,23 @@ function versionIssues(manifest: PluginManifest): SchemaIssue[] {
   for (const [pointer, range] of ranges) {
     if (isVersionRange(range)) continue;
     issues.push({ pointer, message: `found "${range}", wanted is a range such as ^1.2.0` });
+  }
+  return issues;
+}
+
+function codeIssues({ main, kind, factory }: PluginManifest): SchemaIssue[] {
+  const issues: SchemaIssue[] = [];
+  if (!isHashed(main.slice(2))) {
+    issues.push({
+      pointer: "/main",
+      message: `found "${main}", which no hash covers: nobody would see that it was changed`,
+    });
+  }
+  if (kind === "resident" && factory === null) {
+    issues.push({
+      pointer: "/kind",
+      message: "a resident plugin needs a factory: only a ModelHook can say where weights lie",
+    });
   }
   return issues;
 }

@@ -5,20 +5,34 @@
 import * as v from "valibot";
 import type { PluginManifest } from "./plugin_manifest.ts";
 
-/** The grammar of plugin and hook names. */
-export const NAME_PATTERN: RegExp = /^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/;
+/** The grammar of plugin and hook names; maps from text to values cannot hold the two names left out. */
+export const NAME_PATTERN: RegExp =
+  /^(?!(constructor|prototype)$)[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/;
 const HASH_PATTERN = /^sha256-[A-Za-z0-9+/]{43}=$/;
-const PATH_PATTERN = /^\.\/(?!\.\.?(\/|$))[^/\\]+(\/(?!\.\.?(\/|$))[^/\\]+)*$/;
-const GRANT_PATH_PATTERN = /^(?!(.*[\\/])?\.\.([\\/]|$))[^\0]+$/;
+// Control and direction characters, with which a reason could rewrite what a terminal shows of a grant.
+const HIDDEN = String.raw`\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff`;
+const TEXT_PATTERN = new RegExp(`^(?=.*\\S)[^${HIDDEN}]+$`);
+const PATH_PART = String.raw`(?!\.\.?(\/|$))[^/\\${HIDDEN}]+`;
+const PATH_PATTERN = new RegExp(`^\\.\\/${PATH_PART}(\\/${PATH_PART})*$`);
+const GRANT_PATH_PATTERN = new RegExp(
+  String.raw`^(?!(.*[\\/])?\.\.([\\/]|$))[^${HIDDEN}]+$`,
+);
 const VARIABLE_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*\*?$/;
 const HOST_PATTERN = /^[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^\[[0-9a-fA-F:]+\](:[0-9]{1,5})?$/;
 
 const name = v.pipe(v.string(), v.regex(NAME_PATTERN));
-const text = (limit: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(limit));
-const globs = v.pipe(v.array(text(500)), v.minLength(1));
+const text = (limit: number) =>
+  v.pipe(
+    v.string(),
+    v.maxLength(limit),
+    v.regex(TEXT_PATTERN, "text that is not blank and holds no control characters"),
+  );
+const globs = v.pipe(v.array(text(500)), v.minLength(1), v.maxLength(1000));
 const names = v.optional(v.array(name), []);
 const texts = v.optional(v.array(text(200)), []);
-const count = v.pipe(v.number(), v.minValue(0));
+/** JSON can write numbers that are infinite here, and a timer takes no more than 32 bits. */
+const atMost = (limit: number) => v.pipe(v.number(), v.minValue(0), v.maxValue(limit));
+const byteCount = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2 ** 40));
 const reason = v.pipe(
   text(500),
   v.description("Why the plugin needs it; shown to whoever grants it"),
@@ -47,7 +61,7 @@ const permission = v.variant("id", [
   v.strictObject({
     id: v.picklist(["fs-read", "fs-write"]),
     paths: v.pipe(
-      v.array(v.pipe(text(1000), v.regex(GRANT_PATH_PATTERN))),
+      v.array(v.pipe(v.string(), v.maxLength(1000), v.regex(GRANT_PATH_PATTERN))),
       v.minLength(1),
       v.description(
         "Files or folders; $OUT is the folder that the application gives, $PLUGIN the plugin's own",
@@ -91,11 +105,11 @@ const order = v.strictObject({
 
 const budgets = v.strictObject({
   msPerCall: v.pipe(
-    v.exactOptional(count),
+    v.exactOptional(atMost(2 ** 31 - 1)),
     v.description("Time of one call of one method, in milliseconds"),
   ),
-  retainedBytes: v.pipe(v.exactOptional(count), v.description("Bytes kept between calls")),
-  outputBytes: v.pipe(v.exactOptional(count), v.description("Bytes written to files")),
+  retainedBytes: v.pipe(v.exactOptional(byteCount), v.description("Bytes kept between calls")),
+  outputBytes: v.pipe(v.exactOptional(byteCount), v.description("Bytes written to files")),
 });
 
 const engines = v.strictObject({
@@ -104,7 +118,10 @@ const engines = v.strictObject({
   "onnxruntime-node": v.exactOptional(text(100)),
 });
 
-const tolerance = v.strictObject({ atol: count, rtol: count });
+const tolerance = v.strictObject({
+  atol: atMost(Number.MAX_VALUE),
+  rtol: atMost(Number.MAX_VALUE),
+});
 
 const manifest = v.pipe(
   v.strictObject({
@@ -213,15 +230,20 @@ export function readSchema(
 
 function issueOf(issue: v.BaseIssue<unknown>): SchemaIssue {
   const keys = (issue.path ?? []).map((item) => String(item.key));
-  const pointer = keys.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
-  const shown = (issue.received ?? "").slice(0, 80);
+  const pointer = visible(
+    keys.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""),
+  );
+  const shown = visible((issue.received ?? "").slice(0, 80));
   if (issue.expected === "never") return { pointer, message: "there is no such field" };
-  return {
-    pointer,
-    message: shown === "undefined"
-      ? `missing, wanted is ${issue.expected}`
-      : `found ${shown}, wanted is ${issue.expected}`,
-  };
+  if (issue.expected === JSON.stringify(keys.at(-1))) return { pointer, message: "it is missing" };
+  // Messages of ours say what is wanted; valibot's own begin with "Invalid".
+  const wanted = issue.message.startsWith("Invalid ") ? issue.expected : issue.message;
+  return { pointer, message: `found ${shown}, wanted is ${wanted}` };
+}
+
+/** A file's own words as they may be shown on a terminal. */
+function visible(text: string): string {
+  return text.replaceAll(new RegExp(`[${HIDDEN}]`, "g"), "?");
 }
 
 function deepFrozen<T>(value: T): T {

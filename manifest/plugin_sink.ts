@@ -1,6 +1,6 @@
 // Files that a plugin writes, opened by the host below the folder that was granted, at every level of
-// isolation. Invariant: no name, link or folder of the plugin's making leads out of that folder, and no
-// more is written than the budget.
+// isolation. Invariant: no name, link or folder of the plugin's making leads out of that folder or to a
+// file of grants, and no more is written than the budget.
 
 import {
   closeSync,
@@ -16,7 +16,7 @@ import { basename, dirname, join, sep } from "node:path";
 import { causeText } from "../errors/cause_text.ts";
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { Audit } from "./audit.ts";
-import type { EffectiveRights } from "./effective_rights.ts";
+import { type EffectiveRights, LOCK_FILE } from "./effective_rights.ts";
 import type { PluginSink } from "./plugin_module.ts";
 
 /** Where sinks of one plugin are opened. */
@@ -128,7 +128,9 @@ export class SinkFolder implements Disposable {
     return new HooklineError("HOOK_PERMISSION_DENIED", {
       message: folder === undefined
         ? `cannot open "${name}" for ${plugin}: it holds no fs-write`
-        : `cannot open "${String(name).slice(0, 200)}" for ${plugin}: it leads out of "${folder}"`,
+        : `cannot open "${
+          String(name).slice(0, 200)
+        }" for ${plugin}: it leads out of "${folder}", or is a file of grants`,
       fix: folder === undefined
         ? `ask for fs-write in the manifest and run \`hookline plugin grant\` for ${plugin}, with the ` +
           "process's own write permission"
@@ -142,7 +144,7 @@ class Outside extends Error {}
 
 function isPlainName(name: unknown): name is string {
   return typeof name === "string" && name.length > 0 && name.length <= NAME_MAX &&
-    !/[\\\0:]/.test(name) &&
+    !/[\\\0:]/.test(name) && !name.toLowerCase().endsWith(LOCK_FILE) &&
     name.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 

@@ -73,7 +73,9 @@ function readBytes(path: string): { manifestPath: string; bytes: Uint8Array } {
     const named = path.endsWith(".json") ? path : join(path, MANIFEST_FILE);
     const manifestPath = realpathSync(named);
     const { size } = statSync(manifestPath);
-    if (size > MANIFEST_MAX) throw new Error(`it has ${size} bytes, wanted are ${MANIFEST_MAX}`);
+    if (size > MANIFEST_MAX) {
+      throw new Error(`it has ${size} bytes, wanted are at most ${MANIFEST_MAX}`);
+    }
     return { manifestPath, bytes: readFileSync(manifestPath) };
   } catch (cause) {
     throw new HooklineError("PLUGIN_NOT_FOUND", {

@@ -11,6 +11,12 @@ import { coverage, grantText, withoutReason } from "./permission_scope.ts";
 import type { Grant } from "./plugin_manifest.ts";
 import type { PluginFolder } from "./read_manifest.ts";
 
+/**
+ * What `$OUT` stands for when the application says nothing: never the working directory, where the
+ * application's own code and its file of grants lie.
+ */
+export const OUTPUT_FOLDER = "hookline_output";
+
 /** A question to the process: may it do this itself? */
 export type ProcessQuestion =
   | { readonly name: "read" | "write"; readonly path: string }
@@ -21,7 +27,7 @@ export type ProcessQuestion =
 export interface RightsContext {
   /** What the application granted. */
   readonly grants: Grants;
-  /** The folder that `$OUT` stands for; the working directory by default. */
+  /** The folder that `$OUT` stands for; {@linkcode OUTPUT_FOLDER} by default. */
   readonly outputFolder?: string;
   /** Whether the process has a permission; asks Deno by default, and is true elsewhere. */
   readonly mayProcess?: (question: ProcessQuestion) => boolean;
@@ -78,7 +84,8 @@ function rightsOf(
   },
 ): EffectiveRights {
   const may = context.mayProcess ?? mayProcess;
-  const expand = (path: string): string => expandPath(path, root, context.outputFolder ?? ".");
+  const expand = (path: string): string =>
+    expandPath(path, root, context.outputFolder ?? OUTPUT_FOLDER);
   const because: RightSource[] = [];
   const find = <Id extends Grant["id"]>(id: Id): Extract<Grant, { readonly id: Id }> | undefined =>
     held.find((grant): grant is Extract<Grant, { readonly id: Id }> => grant.id === id);

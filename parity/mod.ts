@@ -55,6 +55,7 @@ export {
   type SensitivityOptions,
 } from "./sensitivity/module_sensitivity.ts";
 export type { Rounding } from "./sensitivity/rounded_weights.ts";
+export type { FeedsOption } from "./compare/open_host.ts";
 export type { CompareToleranceOptions } from "./compare/tensor_error.ts";
 export { type ComparedRecords, diffTraces, type TraceDiffOptions } from "./trace_diff.ts";
 export type {

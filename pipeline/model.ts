@@ -11,6 +11,7 @@ import { currentContext, currentStep } from "../hooks/forward_context.ts";
 import { HookRegistry } from "../hooks/hook_registry.ts";
 import type { Engine, EngineSession, OptimizationLevel, ValueSpec } from "../sessions/engine.ts";
 import { FeedGuard } from "../sessions/feed_guard.ts";
+import type { CudaOptions } from "../sessions/providers/cuda_options.ts";
 import type { ResolvedProvider } from "../sessions/provider.ts";
 import { emptyTensorMap, type TensorMap } from "../tensor/tensor.ts";
 import { ActivePlan } from "./active_plan.ts";
@@ -41,6 +42,8 @@ export interface ModelSettings {
   readonly threads: number;
   /** Bytes of weights that sessions of plans not in use may keep. */
   readonly idleByteBudget: number;
+  /** Settings of the CUDA provider. */
+  readonly cuda?: CudaOptions | undefined;
 }
 
 /** Options of {@linkcode Model.run}. */
@@ -92,9 +95,9 @@ export class Model {
     this.#guard = new FeedGuard(structure.inputs, structure.skeleton.label);
     this.#finder = new ModuleFinder(structure);
     this.#runs = new RunsInFlight(structure.skeleton.label);
-    const { engine, optimization, threads } = settings;
+    const { engine, optimization, threads, cuda } = settings;
     const provider = settings.provider.provider.name;
-    const host = { structure, engine, provider, optimization, threads };
+    const host = { structure, engine, provider, optimization, threads, cuda };
     this.#residency = new ModelResidency(host, (path) => this.#finder.get(path));
     this.#planner = new PlanMaker(
       structure,

@@ -6,6 +6,7 @@ import { requireOptions } from "../errors/option_names.ts";
 import { isSwitchedOn, readVariable } from "../host/environment.ts";
 import type { Engine, OptimizationLevel } from "../sessions/engine.ts";
 import { chooseEngine } from "../sessions/engine_choice.ts";
+import { cudaEntries, type CudaOptions } from "../sessions/providers/cuda_options.ts";
 import { type ResolvedProvider, resolveProvider } from "../sessions/provider.ts";
 import { openSessions } from "../sessions/session_ledger.ts";
 import { availableCores, threadBudget } from "../sessions/thread_budget.ts";
@@ -38,6 +39,8 @@ export interface OpenOptions {
   readonly boundaries?: ModuleBoundaries;
   /** Bytes of weights that sessions of plans not in use may keep; 256 MiB by default. */
   readonly idleByteBudget?: number;
+  /** Settings of CUDA, for the native engine; without effect where `"auto"` takes the CPU. */
+  readonly cuda?: CudaOptions;
 }
 
 const OPTIONS: readonly (keyof OpenOptions)[] = [
@@ -48,6 +51,7 @@ const OPTIONS: readonly (keyof OpenOptions)[] = [
   "weightFolder",
   "boundaries",
   "idleByteBudget",
+  "cuda",
 ];
 const IDLE_BYTE_BUDGET = 268_435_456;
 const LEVELS: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "layout", "all"];
@@ -79,6 +83,7 @@ export async function openModel(source: ModelSource, options: OpenOptions = {}):
   const isTraced = isSwitchedOn(TRACE_SWITCH, readVariable(TRACE_SWITCH));
   const structure = new ModelStructure(source, options);
   const { engine, because: engineReason } = await chooseEngine(options.engine ?? "auto");
+  if (options.cuda !== undefined) checkCuda(options.cuda, options.provider ?? "auto", engine);
   const provider: ResolvedProvider = await resolveProvider(options.provider ?? "auto", engine);
   const model = new Model(structure, {
     engine,
@@ -87,6 +92,7 @@ export async function openModel(source: ModelSource, options: OpenOptions = {}):
     optimization,
     threads: threads ?? threadBudget(availableCores(), openSessions()),
     idleByteBudget,
+    cuda: options.cuda,
   });
   if (isTraced) await traceModel(model);
   return model;
@@ -101,6 +107,22 @@ async function traceModel(model: Model): Promise<void> {
     await model.close();
     throw error;
   }
+}
+
+/** The options of CUDA are checked where they are given, not when the first session opens. */
+function checkCuda(cuda: CudaOptions, provider: string, engine: Engine): void {
+  cudaEntries(cuda);
+  const why = provider !== "auto" && provider !== "cuda"
+    ? `provider "${provider}" was asked for`
+    : engine.name !== "native"
+    ? `engine "${engine.name}" cannot pass them on`
+    : null;
+  if (why === null) return;
+  throw new HooklineError("OPTION_INVALID", {
+    message: `cannot open a model with options for CUDA: ${why}`,
+    fix: 'use provider "cuda" with engine "native", or leave cuda out',
+    details: { option: "cuda" },
+  });
 }
 
 function checkOptions(options: {

@@ -9,6 +9,7 @@ import type {
   SessionSettings,
   SessionSource,
 } from "../sessions/engine.ts";
+import type { CudaOptions } from "../sessions/providers/cuda_options.ts";
 import type { ProviderName } from "../sessions/providers/descriptor.ts";
 import type { ModelStructure } from "./model_structure.ts";
 
@@ -20,6 +21,8 @@ export interface SessionHost {
   readonly optimization: OptimizationLevel;
   /** Threads per session: one number for all, because another number can change bits. */
   readonly threads: number;
+  /** Settings of the CUDA provider. */
+  readonly cuda?: CudaOptions | undefined;
 }
 
 /** A segment that can be opened. */
@@ -68,9 +71,10 @@ export function segmentOpening(
 
 /** The settings of an opening's session. */
 export function sessionSettings(host: SessionHost, opening: SegmentOpening): SessionSettings {
-  const { provider, threads } = host;
+  const { provider, threads, cuda } = host;
   return {
     provider,
+    ...(cuda === undefined ? {} : { cuda }),
     optimization: opening.optimization,
     threads,
     prepacking: opening.prepacking,

@@ -13,8 +13,11 @@ import type { ProviderName } from "./providers/descriptor.ts";
 export interface DeviceValue {
   /** The provider on whose device it lies. */
   readonly provider: ProviderName;
+  /** Element type. */
   readonly dtype: DType;
+  /** Dimension sizes. */
   readonly shape: readonly number[];
+  /** Bytes that it takes there. */
   readonly byteLength: number;
   /** Copies it into the process's memory. Not called after {@linkcode free}. */
   read(): Promise<Tensor>;
@@ -24,8 +27,11 @@ export interface DeviceValue {
 
 /** A value on a device. `using` releases it. */
 export class DeviceTensor implements Disposable {
+  /** The provider on whose device it lies. */
   readonly provider: ProviderName;
+  /** Element type. */
   readonly dtype: DType;
+  /** Dimension sizes. */
   readonly shape: readonly number[];
   readonly #value: DeviceValue;
   #strikeOff: (() => void) | null;

@@ -5,6 +5,7 @@
 import type { DType } from "../tensor/dtype.ts";
 import type { TensorMap } from "../tensor/tensor.ts";
 import type { RunValueMap } from "./device_tensor.ts";
+import type { CudaOptions } from "./providers/cuda_options.ts";
 import type { ProviderName } from "./providers/descriptor.ts";
 
 /** What a session declares about one of its inputs or outputs. */
@@ -78,6 +79,8 @@ export interface SessionSettings {
     /** Name of the file beside it that takes the weights. */
     readonly dataName: string;
   };
+  /** Settings of the CUDA provider; the native engine alone can pass them on. */
+  readonly cuda?: CudaOptions | undefined;
   /** Names the session in errors and in the ledger: `"segment 3: encoder.layer.1"`. */
   readonly label: string;
 }

@@ -178,7 +178,9 @@ export function runGuest(channel: GuestChannel, check: TamperCheck): void {
     const hook = await plugin.createHook(module, host);
     check();
     if (hook === null || hook === undefined) return { phases: null };
-    if (typeof hook !== "object") throw new TypeError("createHook returned no object");
+    if (typeof hook !== "object" || isArray(hook)) {
+      throw new TypeError("createHook returned no hook");
+    }
     hooks[id] = hook;
     const phases: string[] = [];
     const all = ["preForward", "newForward", "postForward", "onUnwind", "resetState"];

@@ -1,7 +1,8 @@
 // Closes ways out of a plugin's realm that ask for no permission of Deno's. Measured on Deno 2.9.6, a
 // worker with permissions "none" can end the host with a signal, change V8's flags, read the host's standard
-// input, write to its output, ask the registry for packages by name, speak to other workers, and start a
-// realm that nobody watches. It runs before the plugin is loaded and knows nothing of messages. Invariant:
+// input, write to its output, ask the registry for packages by name, speak to other workers, reach the GPU's
+// driver, and start a realm that nobody watches; one that may read a folder can make it the working directory
+// of the host, whose relative paths then lead there; and all processes of plugins share one storage on disk. It runs before the plugin is loaded and knows nothing of messages. Invariant:
 // the function is self-contained, because only its source text reaches the other realm.
 
 /**
@@ -11,7 +12,7 @@
  * @throws {Error} when this Deno lacks what it needs: nothing is run half closed.
  */
 export async function closeDoors(closesStreams: boolean): Promise<void> {
-  const { defineProperty, preventExtensions, apply } = Reflect;
+  const { defineProperty, getPrototypeOf, preventExtensions, apply } = Reflect;
   const { setPrototypeOf, create } = Object;
   const { test } = RegExp.prototype;
   const text = String;
@@ -31,6 +32,9 @@ export async function closeDoors(closesStreams: boolean): Promise<void> {
         });
       }
     }
+  };
+  const refuseProperty = (target: object, owner: string, name: string): void => {
+    defineProperty(target, name, { get: refusal(`${owner}.${name}`), configurable: false });
   };
   // Constructors call super(), which looks the parent up at run time: one door for every export of a class.
   const refuseClass = (target: unknown, name: string): void => {
@@ -58,9 +62,13 @@ export async function closeDoors(closesStreams: boolean): Promise<void> {
   if (typeof CacheStorage === "function") {
     refuseMethods(CacheStorage.prototype, "CacheStorage", ["open", "has", "delete"]);
   }
-  refuseMethods(Deno, "Deno", ["kill", "exit", "addSignalListener"]);
+  refuseMethods(realm.LockManager.prototype, "LockManager", ["request", "query"]);
+  refuseProperty(getPrototypeOf(realm.navigator) as object, "navigator", "gpu");
+  for (const name of ["localStorage", "sessionStorage"]) refuseProperty(realm, "self", name);
+  refuseMethods(Deno, "Deno", ["kill", "exit", "addSignalListener", "chdir"]);
   refuseMethods(realm.process, "process", [
-    ..."kill _kill abort exit reallyExit binding _linkedBinding getBuiltinModule _eval".split(" "),
+    ..."kill _kill _debugProcess chdir abort exit reallyExit binding _linkedBinding getBuiltinModule _eval"
+      .split(" "),
     ..."_rawDebug send disconnect openStdin setUncaughtExceptionCaptureCallback".split(" "),
   ]);
   refuseMethods(Module, "Module", [

@@ -166,10 +166,14 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
   const answerOriginal = (message: Readonly<Record<string, unknown>>, buffers: unknown): void => {
     const one = typeof message.call === "number" ? pending.get(message.call) : undefined;
     const { original, inputNames = [] } = one?.request ?? {};
-    if (one === undefined || original === undefined || typeof message.original !== "number") {
-      return forged("a call of original() outside of newForward");
-    }
     const id = message.original;
+    if (one === undefined || original === undefined || typeof id !== "number") {
+      forged("a call of original() outside of newForward");
+      // Told, so that a plugin that made a mistake does not wait for its time to run out.
+      const error = { name: "TypeError", message: "original() was called outside of newForward" };
+      if (ended === null) transport.send({ op: "answer", id, error }, []);
+      return;
+    }
     const answer = (fields: object, bytes: readonly Uint8Array<ArrayBuffer>[] = []): void => {
       one.isPaused = false;
       schedule();
@@ -218,10 +222,10 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
 
   const settle = (id: number, fields: Readonly<Record<string, unknown>>, buffers: unknown[]) => {
     const one = pending.get(id) as Pending;
-    if (one.isPaused) return forged(`reply ${id} while original() runs`);
     const { request: asked } = one;
     let outcome: Parameters<Pending["settle"]>[0];
     try {
+      if (one.isPaused) throw new WireFault("it returned while original() was running");
       if (asked.lentNames !== undefined) lookAtLent(asked, fields, buffers);
       if (fault !== null) throw fault;
       if (fields.error !== undefined) throw remoteError(fields.error);

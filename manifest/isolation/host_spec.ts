@@ -5,7 +5,7 @@ import type { ModuleFacts } from "../../hooks/model_hook.ts";
 import type { Audit } from "../audit.ts";
 import type { EffectiveRights } from "../effective_rights.ts";
 import type { Budgets } from "../plugin_manifest.ts";
-import type { PluginHook, PluginOptions, PluginPhase } from "../plugin_module.ts";
+import type { PluginHook, PluginOptions } from "../plugin_module.ts";
 
 /** What to host. */
 export interface HostSpec {
@@ -21,8 +21,6 @@ export interface HostSpec {
   readonly budgets: Budgets;
   /** Gets every attempt that was denied, and every file that was opened. */
   readonly audit: Audit;
-  /** The phases that the manifest declares; others that the code implements are not forwarded. */
-  readonly hooks: readonly PluginPhase[];
   /** Gets what the plugin logs and prints, a line at a time; standard error by default. */
   readonly log?: (line: string) => void;
 }
@@ -40,11 +38,13 @@ export interface HostedModule extends AsyncDisposable {
    * @throws {HooklineError} PLUGIN_MODULE when `createHook` threw or returned no hook.
    */
   createHook(module: ModuleFacts): Promise<PluginHook | null>;
-  /** The phases that its hooks implement, as far as they were made: declared ones and others. */
-  readonly phases: readonly PluginPhase[];
   /** Why it no longer runs, or null while it does. */
   readonly ended: Error | null;
-  /** Lets the plugin close itself, then ends its realm. A second call does nothing. */
+  /**
+   * Lets the plugin close itself, then ends its realm. A second call does nothing.
+   *
+   * @throws {HooklineError} PLUGIN_MODULE when its `close` threw; its realm has ended all the same.
+   */
   close(): Promise<void>;
   /** Ends its realm at once. */
   kill(): void;

@@ -1,6 +1,6 @@
 // A plugin behind a link, as the loader of plugins sees it: makes hooks whose methods ask the guest. It
-// knows no transport. Invariant: a hook has exactly the declared methods that its code implements, so that
-// the planner sees what it would see of a plugin in this process.
+// knows no transport. Invariant: a hook has exactly the methods that its code implements, so that they are
+// compared with the declared ones, and planned for, as those of a plugin in this process are.
 
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { readVariable } from "../../host/environment.ts";
@@ -51,7 +51,6 @@ export async function loadHosted(
     await gone;
     throw cause instanceof HooklineError ? cause : moduleFault(plugin, "does not load", cause);
   }
-  const phases = new Set<PluginPhase>();
   let closing: Promise<void> | null = null;
   const close = async (): Promise<void> => {
     let failure: unknown = null;
@@ -59,7 +58,9 @@ export async function loadHosted(
       try {
         await link.request({ message: { op: "close" }, module: null, limitMs: CLOSE_MS });
       } catch (error) {
-        failure = error;
+        failure = error instanceof HooklineError
+          ? error
+          : moduleFault(plugin, "threw in close()", error);
       }
       link.end(isolationFault(plugin, "was closed"));
     }
@@ -67,10 +68,7 @@ export async function loadHosted(
     if (failure !== null) throw failure;
   };
   const hosted: HostedModule = {
-    createHook: (module) => createHook(spec, { link, module, phases }),
-    get phases() {
-      return [...phases].sort();
-    },
+    createHook: (module) => createHook(spec, link, module),
     get ended() {
       return link.ended;
     },
@@ -96,11 +94,11 @@ export function grantedVariables(granted: readonly string[]): Readonly<Record<st
   return found;
 }
 
-async function createHook(spec: HostSpec, { link, module, phases }: {
-  readonly link: GuestLink;
-  readonly module: ModuleFacts;
-  readonly phases: Set<PluginPhase>;
-}): Promise<PluginHook | null> {
+async function createHook(
+  spec: HostSpec,
+  link: GuestLink,
+  module: ModuleFacts,
+): Promise<PluginHook | null> {
   const { plugin } = spec.rights;
   const { path, className, callCount } = module;
   const facts = { path, className, callCount };
@@ -120,11 +118,9 @@ async function createHook(spec: HostSpec, { link, module, phases }: {
     throw moduleFault(plugin, `made no hook for "${path}"`, new TypeError("a forged reply"));
   }
   const made = fields.phases as readonly PluginPhase[];
-  for (const phase of made) phases.add(phase);
   const hook = Number(fields.id);
   const methods = remoteMethods(spec, link, hook);
-  const forwarded = made.filter((one) => one === "resetState" || spec.hooks.includes(one));
-  return Object.freeze(Object.fromEntries(forwarded.map((one) => [one, methods[one]])));
+  return Object.freeze(Object.fromEntries(made.map((one) => [one, methods[one]])));
 }
 
 function remoteMethods(spec: HostSpec, link: GuestLink, hook: number): Required<PluginHook> {

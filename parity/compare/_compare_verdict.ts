@@ -113,7 +113,7 @@ const FAILED: TensorError = Object.freeze({
   ratio: Infinity,
 });
 
-/** One entry per module: its worst call. */
+/** One entry per module, its worst call; the worst module first. */
 function worstFirst(found: readonly Introducing[]): IntroducingModule[] {
   const ofModule = new Map<string, Introducing>();
   for (const one of found) {
@@ -136,7 +136,10 @@ function worstFirst(found: readonly Introducing[]): IntroducingModule[] {
 }
 
 function byRatio(left: Introducing, right: Introducing): number {
-  return left.ratio === right.ratio ? 0 : right.ratio > left.ratio ? 1 : -1;
+  if (left.ratio !== right.ratio) return right.ratio > left.ratio ? 1 : -1;
+  // Where nothing is tolerated every error is infinitely too large, and some are larger all the same.
+  const [one, other] = [left, right].map(({ own, worst }) => (own ?? worst).sqnrDb);
+  return one === other ? 0 : (one as number) - (other as number);
 }
 
 function rowsOf(errors: CallErrors, result: ComparisonResult): ComparedTensor[] {

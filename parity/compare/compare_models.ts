@@ -18,12 +18,12 @@ import type { ComparedModel, ComparedTensor, CompareReport } from "./compare_rep
 import { compareVerdict } from "./_compare_verdict.ts";
 import { runComparison } from "./_comparison.ts";
 import type { CompareEvidence, CompareSide } from "./evidence.ts";
+import { matchInputs, pathOf } from "./input_match.ts";
 import { matchModules } from "./module_match.ts";
 import type { ModuleMatch } from "./module_pairs.ts";
 import { type FeedsOption, givenFeeds, openHost } from "./open_host.ts";
 import type { PartHost } from "./part_run.ts";
 import { checkTolerance, compareTolerance } from "./tensor_error.ts";
-import { matchInputs, pathOf } from "./value_match.ts";
 
 /** Options of {@linkcode compareModels}. */
 export interface CompareOptions
@@ -158,7 +158,7 @@ export async function compareWithEvidence(
     candidate: describeSide(right, candidate ?? reference),
     tolerance: tolerancesOf(rows, tolerance),
     memory: store.use,
-    notes: [...match.notes, ...result.notes, ...notes],
+    notes: [...inputNotes(left, right), ...match.notes, ...result.notes, ...notes],
   };
   await evidence?.({
     report,
@@ -230,6 +230,13 @@ function candidateFeeds(left: PartHost, right: PartHost, feeds: TensorMap): Tens
     made[name] = castTensor(value, dtype) ?? value;
   }
   return made;
+}
+
+/** Inputs whose names say nothing: their partners may be the wrong ones. */
+function inputNotes(left: PartHost, right: PartHost): string[] {
+  return [...matchInputs(left.structure, right.structure)].flatMap(([name, partner]) =>
+    name === partner ? [] : [`the candidate's input "${name}" gets the reference's "${partner}"`]
+  );
 }
 
 /** @throws {HooklineError} COMPARE_INCOMPARABLE when no module and no output has a partner. */

@@ -94,10 +94,16 @@ class Matcher {
     const candidates = modulesOf(this.#candidate.tree).filter((module) =>
       !isTopological(module) || isTopological(wanted.get(module.path))
     );
+    const used = new Set<NameRule>();
     for (const module of candidates) {
-      const mapped = this.#rules.map((rule) => applyRule(rule, module.path));
-      if (mapped.some((path) => take(path, module, "prefix"))) continue;
-      take(module.path, module, "path");
+      const rule = this.#rules.find((one) => take(applyRule(one, module.path), module, "prefix"));
+      if (rule === undefined) {
+        take(module.path, module, isTopological(module) ? "structure" : "path");
+      } else used.add(rule);
+    }
+    for (const rule of this.#rules) {
+      if (used.has(rule)) continue;
+      this.#notes.push(`the rename ${rule.reference}=${rule.candidate} fits no module`);
     }
     const left = [...wanted.values()].filter((module) => !this.#partners.has(module));
     const right = candidates.filter((module) => !this.#taken.has(module));

@@ -17,7 +17,9 @@ export interface CompareTolerance {
 
 /** What a caller wants instead, for every float dtype. */
 export interface CompareToleranceOptions {
+  /** Relative to the reference's largest magnitude. */
   readonly rtol?: number | undefined;
+  /** Absolute, per element. */
   readonly atol?: number | undefined;
 }
 
@@ -115,7 +117,7 @@ export function measureError(
   }
   if (kinds[0] === "string") return stringError(reference, candidate);
   const totals = measure(reference, candidate);
-  return finish(totals, reference, candidate, options);
+  return finish(withinRange(totals, reference, candidate), reference, candidate, options);
 }
 
 function incomparable(reference: Tensor, problem: string): MeasuredError {
@@ -171,6 +173,8 @@ interface Totals {
 }
 
 const CHUNK = 4096;
+/** Below it a sum of squares has lost digits. */
+const SMALLEST_SQUARE = 2 ** -960;
 
 /** Calls back with chunks of both tensors as float64. */
 function eachChunk(
@@ -228,6 +232,36 @@ function measure(reference: Tensor, candidate: Tensor): Totals {
     }
   });
   return totals;
+}
+
+/** Squares of float64 may leave the range of float64: then they are summed of scaled elements. */
+function withinRange(totals: Totals, reference: Tensor, candidate: Tensor): Totals {
+  const { referenceSquares, candidateSquares, errorSquares, scale, infinite, maxAbs } = totals;
+  const isFit = (squares: number, largest: number): boolean =>
+    squares < Infinity && (squares > SMALLEST_SQUARE || largest === 0);
+  if (
+    infinite ||
+    (isFit(referenceSquares, scale) && isFit(errorSquares, maxAbs) && candidateSquares < Infinity)
+  ) return totals;
+  const factor = 2 ** -Math.floor(Math.log2(Math.max(scale, maxAbs)));
+  const scaled = {
+    ...totals,
+    product: 0,
+    referenceSquares: 0,
+    candidateSquares: 0,
+    errorSquares: 0,
+  };
+  eachChunk(reference, candidate, (left, right, _start, count) => {
+    for (let index = 0; index < count; index++) {
+      const [wanted, found] = [left[index] as number * factor, right[index] as number * factor];
+      if (wanted - wanted !== 0 || found - found !== 0) continue;
+      scaled.product += wanted * found;
+      scaled.referenceSquares += wanted * wanted;
+      scaled.candidateSquares += found * found;
+      scaled.errorSquares += (wanted - found) ** 2;
+    }
+  });
+  return scaled;
 }
 
 function addSpecial(totals: Totals, wanted: number, found: number): void {

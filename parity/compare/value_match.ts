@@ -5,13 +5,12 @@
 //
 // Invariant: partners hold the same kind of numbers (a float is never the partner of an integer).
 
-import { HooklineError } from "../../errors/hookline_error.ts";
 import type { ValueType } from "../../graph/sub_model.ts";
 import type { ModelStructure } from "../../pipeline/model_structure.ts";
-import type { ValueSpec } from "../../sessions/engine.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { coarserDType, dtypeClass } from "./cast_tensor.ts";
 import { type ComparedCall, comparedCalls } from "./_compared_parts.ts";
+import { matchInputs } from "./input_match.ts";
 import type { ModuleMatch } from "./module_pairs.ts";
 import { canonicalValue } from "./node_alignment.ts";
 
@@ -107,6 +106,7 @@ class ValueMatcher {
     // Inner calls first: what leaves a container leaves a module inside it, which has fewer outputs.
     for (const call of this.#calls) this.#matchGroup(call, "outputs");
     for (const call of [...this.#calls].reverse()) this.#matchGroup(call, "inputs");
+    this.#matchOtherOutputs();
     return {
       partnerOf: (value) => this.#partnerOf(value),
       castSourceOf: (value) => castSource(this.#candidate, value),
@@ -183,8 +183,19 @@ class ValueMatcher {
     for (const [index, name] of right.entries()) {
       const partner = hasNames ? name : left.length === right.length ? left[index] : undefined;
       if (partner === undefined || !left.includes(partner)) continue;
-      this.#pair(partner, name);
+      // Also one that is constant, or of another type: then that is what a comparison says.
+      if (!this.#pair(partner, name)) this.#partners.set(name, partner);
     }
+  }
+
+  /** Outputs whose names are one side's alone, in order, where both sides have as many of them. */
+  #matchOtherOutputs(): void {
+    const used = new Set(this.#partners.values());
+    const { outputs } = this.#candidate.structure.graph;
+    const right = outputs.filter((name) => this.#partnerOf(name) === undefined);
+    const left = this.#reference.structure.graph.outputs.filter((name) => !used.has(name));
+    if (left.length !== right.length) return;
+    for (const [index, name] of right.entries()) this.#pair(left[index] as string, name);
   }
 
   /** Pairs the inputs or outputs of one call that have no partner yet. */
@@ -315,66 +326,4 @@ function coarsestSource(side: TypedSide, value: string): DType | undefined {
     coarsest = coarsest === undefined ? dtype : coarserDType(coarsest, dtype);
   }
   return coarsest;
-}
-
-/**
- * The reference's input for each input of the candidate: by name, else by order.
- *
- * @throws {HooklineError} COMPARE_INCOMPARABLE when one has no partner.
- */
-export function matchInputs(
-  reference: ModelStructure,
-  candidate: ModelStructure,
-): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  const isAlike = (one: ValueSpec, other: ValueSpec): boolean =>
-    one.dtype !== null && other.dtype !== null &&
-    dtypeClass(one.dtype) === dtypeClass(other.dtype) &&
-    (one.shape === null || other.shape === null || one.shape.length === other.shape.length);
-  let left = [...reference.inputs];
-  const right = candidate.inputs.filter((input) => {
-    const partner = left.find((one) => one.name === input.name && isAlike(one, input));
-    if (partner === undefined) return true;
-    found.set(input.name, partner.name);
-    left = left.filter((one) => one !== partner);
-    return false;
-  });
-  for (const input of right) {
-    const partner = left.find((one) => isAlike(one, input));
-    if (partner === undefined) throw otherInputs(reference, candidate, input);
-    found.set(input.name, partner.name);
-    left = left.filter((one) => one !== partner);
-  }
-  return found;
-}
-
-/** What to call a model beside another that may have the same file name. */
-export function pathOf({ skeleton: { origin, label } }: ModelStructure): string {
-  return origin.kind === "file" ? origin.path : label;
-}
-
-function otherInputs(
-  reference: ModelStructure,
-  candidate: ModelStructure,
-  input: ValueSpec,
-): HooklineError {
-  const list = (inputs: readonly ValueSpec[]): string =>
-    inputs.map(({ name, dtype, shape }) =>
-      `${name} ${dtype ?? "no tensor"}${
-        shape === null ? "" : `[${shape.map((size) => size ?? "?").join(", ")}]`
-      }`
-    ).join(", ") || "nothing";
-  return new HooklineError("COMPARE_INCOMPARABLE", {
-    message: `cannot compare "${pathOf(reference)}" with "${
-      pathOf(candidate)
-    }": the candidate's input "${input.name}" has no partner; the reference takes ${
-      list(reference.inputs)
-    }, the candidate ${list(candidate.inputs)}`,
-    fix: "compare two exports of one network, with the same inputs",
-    details: {
-      input: input.name,
-      reference: reference.inputs.map(({ name }) => name),
-      candidate: candidate.inputs.map(({ name }) => name),
-    },
-  });
 }

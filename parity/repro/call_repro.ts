@@ -1,7 +1,7 @@
 // Hands an error over: the smallest part of the candidate that shows it as a folder that needs nothing
 // else to run. What is found is bisect's work; here are the files.
 
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { encodeNpy } from "../../formats/npy.ts";
@@ -31,6 +31,9 @@ export interface ReproRequest extends ErringCall, BisectOptions {
   readonly byteLimit?: number;
 }
 
+/** What `repro.json` says that it is. */
+const FORMAT = "hookline-repro";
+
 /** What was written. */
 export interface Repro {
   /** The folder. */
@@ -52,7 +55,7 @@ export interface Repro {
 /**
  * Writes the smallest part of a call that shows its error into a folder: `candidate.onnx`, the same of
  * the reference as `reference.onnx` where it exists, inputs and outputs as `.npy`, `run.mjs` for plain
- * onnxruntime-node, and `ISSUE.md`. Files of the same names are replaced, others are left alone.
+ * onnxruntime-node, and `ISSUE.md`. An earlier repro in the folder is replaced, other files are left alone.
  *
  * @throws {HooklineError} REPRO_NOT_SHOWN when no part shows the error alone, REPRO_TOO_LARGE, FILE_WRITE,
  * and what running the reference throws.
@@ -76,7 +79,7 @@ export async function writeCallRepro(request: ReproRequest, directory: string): 
   const onnxruntime = await host.engine.version();
   const { provider, optimization, threads } = host.settings;
   const document = {
-    format: "hookline-repro",
+    format: FORMAT,
     version: 1,
     module: request.module,
     call: request.call,
@@ -128,6 +131,7 @@ export async function writeCallRepro(request: ReproRequest, directory: string): 
           `found with hookline ${HOOKLINE_VERSION} (engine ${host.engine.name}) on ${runtimeVersion()}`,
         ],
         hasReference: reference !== null,
+        installs: provider === "cpu" ? "npm install --ignore-scripts" : "npm install",
       }),
     ],
   ]);
@@ -249,6 +253,7 @@ async function writeFiles(
 ): Promise<void> {
   try {
     await mkdir(directory, { recursive: true });
+    await removeEarlier(directory);
     for (const [name, content] of files) await writeFile(join(directory, name), content);
   } catch (cause) {
     throw new HooklineError("FILE_WRITE", {
@@ -257,6 +262,19 @@ async function writeFiles(
       details: { path: directory },
       cause,
     });
+  }
+}
+
+/** What an earlier repro left would be handed over with this one. */
+async function removeEarlier(directory: string): Promise<void> {
+  const names = await readdir(directory);
+  if (!names.includes("repro.json")) return;
+  const known = await readFile(join(directory, "repro.json"), "utf8");
+  if (!known.includes(`"format": "${FORMAT}"`)) return;
+  for (const name of names) {
+    const isOurs = /^\d\d+\.(in|reference|candidate)\..*\.npy$/.test(name) ||
+      name === "reference.onnx";
+    if (isOurs) await unlink(join(directory, name));
   }
 }
 

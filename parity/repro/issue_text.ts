@@ -29,6 +29,8 @@ export interface IssueFacts {
   readonly problem: string | null;
   /** One line each: versions, provider, optimization. */
   readonly settings: readonly string[];
+  /** The command that installs onnxruntime-node. Its scripts only fetch GPU libraries, often in vain. */
+  readonly installs: string;
   /** True when the reference's nodes lie beside the candidate's. */
   readonly hasReference: boolean;
 }
@@ -64,7 +66,7 @@ Tolerated is atol + rtol · the reference's largest magnitude${
 ## How to see it
 
 \`\`\`sh
-npm install && node run.mjs   # prints the error, exits 1 while it is there
+${facts.installs} && node run.mjs   # prints the error, exits 1 while it is there
 \`\`\`
 
 Files: \`candidate.onnx\`${

@@ -6,7 +6,7 @@ export const RUN_SCRIPT: string = String
   .raw`// Runs candidate.onnx on the inputs beside it with plain onnxruntime-node, and holds its outputs against
 // the reference's. Exits 1 when they are further apart than tolerated, 0 when not, 2 when it cannot tell.
 //
-//   npm install && node run.mjs
+//   npm install --ignore-scripts && node run.mjs      (without --ignore-scripts where a GPU is wanted)
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ try {
   ort = await import("onnxruntime-node");
   ort = ort.default ?? ort;
 } catch (error) {
-  console.error("cannot load onnxruntime-node: run npm install first\n" + error.message);
+  console.error("cannot load onnxruntime-node: run npm install --ignore-scripts first\n" + error.message);
   process.exit(2);
 }
 
@@ -33,7 +33,7 @@ function readNpy(file) {
   const descr = /'descr': '([^']*)'/.exec(header)[1];
   const dims = /'shape': \(([^)]*)\)/.exec(header)[1].split(",").filter((size) => size.trim())
     .map(Number);
-  const [type, Elements] = {
+  const known = {
     "<f4": ["float32", Float32Array],
     "<f8": ["float64", Float64Array],
     "<f2": ["float16", Uint16Array],
@@ -47,6 +47,8 @@ function readNpy(file) {
     "|u1": ["uint8", Uint8Array],
     "|b1": ["bool", Uint8Array],
   }[descr];
+  if (known === undefined) throw new Error("onnxruntime-node takes no elements of " + descr);
+  const [type, Elements] = known;
   const data = new Elements(new Uint8Array(bytes.subarray(start)).buffer);
   return { type, dims, data, location: "cpu" };
 }

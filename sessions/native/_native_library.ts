@@ -15,6 +15,7 @@ import {
   type OrtBackgroundFunctions,
   type OrtFunctions,
 } from "./_ort_functions.ts";
+import { libraryWithCuda } from "./_linked_library.ts";
 import { pinLibrary } from "./_pinned_library.ts";
 
 /** The API version asked for: that of ONNX Runtime 1.24, the oldest that is trusted. */
@@ -65,7 +66,11 @@ let opened: NativeLibrary | undefined;
  * every path; ORT_TOO_OLD below version 1.24.1.
  */
 export function openNativeLibrary(): NativeLibrary {
-  return opened ??= openAt(ortLibraryPath());
+  if (opened === undefined) {
+    const path = ortLibraryPath();
+    opened = openAt(path === null ? null : libraryWithCuda(path));
+  }
+  return opened;
 }
 
 function openAt(path: string | null): NativeLibrary {

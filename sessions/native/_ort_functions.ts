@@ -73,6 +73,11 @@ export const ORT_FUNCTIONS = {
     parameters: ["pointer", "pointer"],
     result: "pointer",
   },
+  RegisterExecutionProviderLibrary: {
+    slot: 301,
+    parameters: ["pointer", "buffer", "buffer"],
+    result: "pointer",
+  },
   ReleaseCUDAProviderOptions: { slot: 208, parameters: ["pointer"], result: "void" },
   // sessions
   CreateSession: {

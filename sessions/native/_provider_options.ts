@@ -1,27 +1,14 @@
 // Execution providers as the C API takes them. CUDA has a call of its own and options that the addon
 // cannot pass; every other provider is appended by its name.
 //
-// Not run: CUDA, for want of a device. Without its library the update of its options fails, which is
-// what the tests see.
+// CUDA was not run, for want of a device: with libraries that only pretend to be NVIDIA's, everything up to
+// the count of devices was.
 
+import { cudaEntries, type CudaOptions } from "../providers/cuda_options.ts";
 import type { ExecutionProvider } from "../providers/descriptor.ts";
+import { dirname, join } from "node:path";
 import type { NativeHost } from "./_native_host.ts";
-import { encodeText, handleIn, outCell, TextList } from "./_native_text.ts";
-
-/**
- * Settings of the CUDA provider. Source: "CUDA Execution Provider", "Configuration Options", ONNX
- * Runtime documentation.
- */
-export interface CudaOptions {
-  /** Most bytes that its arena may take; the whole device when left out. */
-  readonly memoryLimitBytes?: number;
-  /** How the arena grows: to the next power of two, or by what was asked for. */
-  readonly arenaExtendStrategy?: "kNextPowerOfTwo" | "kSameAsRequested";
-  /** True to capture the session's kernels once and replay them: shapes and addresses must not change. */
-  readonly graphCapture?: boolean;
-  /** Address of a CUDA stream of yours to compute on. */
-  readonly streamAddress?: bigint;
-}
+import { encodePath, encodeText, handleIn, outCell, TextList } from "./_native_text.ts";
 
 /** Names in the C API, where they differ from ours. */
 const PROVIDER_NAMES: Readonly<Record<string, string>> = { webgpu: "WebGPU" };
@@ -40,28 +27,18 @@ export function appendProvider(
   const { api, check } = host;
   const { name, deviceId = 0 } = typeof provider === "string" ? { name: provider } : provider;
   if (name === "cpu") return null; // always there, and last
-  if (name === "cuda") return appendCuda(host, options, cudaEntries(deviceId, cuda));
+  if (name === "cuda") return appendCuda(host, options, cudaEntries({ deviceId, ...cuda }));
   const text = encodeText(PROVIDER_NAMES[name] ?? name);
   check(api.SessionOptionsAppendExecutionProvider(options, text, null, null, 0n));
   return null;
 }
 
-/** The provider's own keys and values. */
-export function cudaEntries(deviceId: number, options: CudaOptions): ReadonlyMap<string, string> {
-  const { memoryLimitBytes, arenaExtendStrategy, graphCapture, streamAddress } = options;
-  const entries = new Map([["device_id", String(deviceId)]]);
-  if (memoryLimitBytes !== undefined) entries.set("gpu_mem_limit", String(memoryLimitBytes));
-  if (arenaExtendStrategy !== undefined) entries.set("arena_extend_strategy", arenaExtendStrategy);
-  if (graphCapture === true) entries.set("enable_cuda_graph", "1");
-  if (streamAddress !== undefined) entries.set("user_compute_stream", String(streamAddress));
-  return entries;
-}
-
 function appendCuda(
-  { api, check }: NativeHost,
+  host: NativeHost,
   options: Deno.PointerObject,
   entries: ReadonlyMap<string, string>,
 ): () => void {
+  const { api, check } = host;
   const cell = outCell();
   check(api.CreateCUDAProviderOptions(cell));
   const handle = handleIn(cell);
@@ -71,9 +48,31 @@ function appendCuda(
     const count = BigInt(entries.size);
     check(api.UpdateCUDAProviderOptions(handle, keys.addresses, values.addresses, count));
     check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(options, handle));
+    registerCuda(host);
   } catch (error) {
     api.ReleaseCUDAProviderOptions(handle);
     throw error;
   }
   return () => api.ReleaseCUDAProviderOptions(handle);
+}
+
+let isRegistered = false;
+
+/** Makes the environment know how to copy from and to CUDA devices, once. Sessions compute without it. */
+function registerCuda({ api, environment, path }: NativeHost): void {
+  if (isRegistered) return;
+  isRegistered = true;
+  const library = join(
+    dirname(path),
+    Deno.build.os === "windows"
+      ? "onnxruntime_providers_cuda.dll"
+      : "libonnxruntime_providers_cuda.so",
+  );
+  const name = encodeText("hookline-cuda");
+  const status = api.RegisterExecutionProviderLibrary(
+    environment.handle,
+    name,
+    encodePath(library),
+  );
+  if (status !== null) api.ReleaseStatus(status); // a copy then says what it lacks
 }

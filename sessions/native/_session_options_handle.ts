@@ -6,7 +6,8 @@ import type { OrtSessionOptions } from "../session_options.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { encodePath, encodeText, handleIn, outCell } from "./_native_text.ts";
 import type { SharedWeights } from "./shared_weights.ts";
-import { appendProvider, type CudaOptions } from "./_provider_options.ts";
+import { appendProvider } from "./_provider_options.ts";
+import type { CudaOptions } from "../providers/cuda_options.ts";
 
 /** `GraphOptimizationLevel`. Source: onnxruntime_c_api.h. */
 const LEVELS: Readonly<Record<OptimizationLevel, number>> = {
@@ -22,7 +23,7 @@ export interface NativeSessionExtras {
   /** Weights that replace the model's initializers of their names; they outlive the session. */
   readonly sharedWeights?: SharedWeights;
   /** Settings of the CUDA provider. */
-  readonly cuda?: CudaOptions;
+  readonly cuda?: CudaOptions | undefined;
 }
 
 /** A handle that is released with a block. */

@@ -89,7 +89,7 @@ export class NativeEngine implements Engine {
     let handle: Deno.PointerObject | undefined;
     sharedWeights?.retain(); // while native code opens the model; the session retains them itself
     try {
-      using made = sessionOptionsHandle(host, options, extras);
+      using made = sessionOptionsHandle(host, options, { cuda: settings.cuda, ...extras });
       const opened = { isFile, model, options: made.handle };
       // A device takes the weights while the session opens: nothing else may compute there meanwhile.
       handle = settings.provider === "cpu"

@@ -1,75 +1,67 @@
-// NVIDIA GPUs. onnxruntime-node carries no CUDA: its provider library has to lie beside the addon and
-// has to be of the very same version. The probe looks for that file first, because a failing load prints
-// to standard error from native code, and then runs a model.
+// NVIDIA GPUs. onnxruntime-node carries no CUDA: its provider library comes from elsewhere and has to be of
+// the very same version. The probe looks for that file first, then for NVIDIA's libraries, because a
+// failing load prints to standard error from native code, and then runs a model.
 
-import { statSync } from "node:fs";
-import process from "node:process";
-import { join } from "node:path";
-import { isGranted } from "../../host/environment.ts";
+import { CUDA_PACKAGE, cudaProviderLibrary } from "../_cuda_provider_library.ts";
 import type { Engine } from "../engine.ts";
-import { isReadDenied } from "../_file_errors.ts";
 import { ortLibraryFolder } from "../_ort_library.ts";
 import { probeSession } from "./_probe_session.ts";
 import type { ProbeOptions, ProbeResult, ProviderDescriptor } from "./descriptor.ts";
+import process from "node:process";
 
+const PACKAGE = `${CUDA_PACKAGE.name}@${CUDA_PACKAGE.version}`;
 const FIX_MISSING =
-  'put ONNX Runtime\'s CUDA provider library of the same version there (npm com.github.asus4.onnxruntime.linux-x64-gpu 0.4.9 for 1.29.0), or use provider "cpu"';
+  `run "deno cache npm:${PACKAGE}", from which the native engine takes ONNX Runtime 1.29's CUDA ` +
+  'provider, or put its two libraries there, or use provider "cpu"';
 const FIX_LOAD =
   'install the CUDA 13 runtime, cuBLAS, cuRAND and cuDNN 9 libraries and a driver for them (the missing one is named on standard error), or use provider "cpu"';
-
-/** Name of the provider library, or null where none exists. */
-function libraryName(): string | null {
-  switch (process.platform) {
-    case "linux":
-      return "libonnxruntime_providers_cuda.so";
-    case "win32":
-      return "onnxruntime_providers_cuda.dll";
-    default:
-      return null;
-  }
-}
-
-/** Looks without a prompt: nobody asked this process for that file. */
-function presence(path: string): "present" | "absent" | "unreadable" {
-  if (!isGranted({ name: "read", path })) return "unreadable";
-  try {
-    return statSync(path).isFile() ? "present" : "absent";
-  } catch (error) {
-    return isReadDenied(error) ? "unreadable" : "absent";
-  }
-}
 
 async function probe(
   engine: Engine,
   options: ProbeOptions = { byName: true },
 ): Promise<ProbeResult> {
-  const library = libraryName();
-  if (library === null) {
+  const { name, beside, packaged } = cudaProviderLibrary();
+  if (name === null) {
     return {
       available: false,
       reason: `CUDA does not exist on ${process.platform}`,
       fix: 'use provider "cpu"',
     };
   }
-  const folder = ortLibraryFolder();
-  const found = folder === null ? "unreadable" : presence(join(folder, library));
-  if (found === "absent") {
-    return {
-      available: false,
-      reason: `${library} does not lie beside ONNX Runtime`,
-      fix: FIX_MISSING,
-    };
+  const isNative = engine.name === "native";
+  if (beside !== "present" && !(isNative && packaged !== null)) {
+    if (beside === "absent") {
+      return {
+        available: false,
+        reason: `${name} does not lie beside ONNX Runtime`,
+        fix: FIX_MISSING,
+      };
+    }
+    if (!options.byName) return unreadable(name);
   }
-  if (found === "unreadable" && !options.byName) {
-    return {
-      available: false,
-      reason: `this process may not look for ${library} in ${folder ?? "the package's folder"}`,
-      fix: folder === null
-        ? 'ask for provider "cuda" by name'
-        : `grant --allow-read=${folder}, or ask for provider "cuda" by name`,
-    };
+  if (isNative) {
+    const { missingCudaLibrary } = await import("../native/cuda_libraries.ts");
+    const missing = missingCudaLibrary();
+    if (missing !== null) {
+      return {
+        available: false,
+        reason: `${missing.name} cannot be opened: ${missing.reason}`,
+        fix: `${missing.fix}, or use provider "cpu"`,
+      };
+    }
   }
   return await probeSession(engine, "cuda", FIX_LOAD);
+}
+
+function unreadable(library: string): ProbeResult {
+  const folder = ortLibraryFolder();
+  return {
+    available: false,
+    reason: `this process may not look for ${library} in ${folder ?? "the package's folder"}`,
+    fix: folder === null
+      ? 'ask for provider "cuda" by name'
+      : `grant --allow-read=${folder}, or ask for provider "cuda" by name`,
+  };
 }
 
 /** The CUDA provider, device 0. */

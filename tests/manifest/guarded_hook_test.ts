@@ -218,3 +218,36 @@ Deno.test("guardHook() audits each right once, not each call", async () => {
   for (let run = 0; run < 3; run++) await forward([hook]);
   assert.deepEqual(entries.map(({ permission }) => permission), ["read-activations"]);
 });
+
+Deno.test("guardHook() throws what an asynchronous resetState threw, with the next call and once", async () => {
+  const { hook } = guarded({
+    hook: { postForward() {}, resetState: () => Promise.reject(new RangeError("not forgotten")) },
+  });
+  hook.resetState?.({ path: "layer", className: null, callCount: 1 });
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await assert.rejects(forward([hook]), /not forgotten/);
+  assert.deepEqual(elements(await forward([hook])), [2, 3]);
+});
+
+Deno.test("guardHook() hands on the caller's signal at every level", async () => {
+  const { signal } = new AbortController();
+  for (const level of ["inline", "worker"] as const) {
+    const seen: unknown[] = [];
+    const { hook } = guarded({
+      level,
+      hook: { postForward: (call) => void seen.push(call.signal) },
+    });
+    const call = {
+      module: { path: "layer", className: null, callCount: 1 },
+      callIndex: 0,
+      inputNames: ["x"],
+      outputNames: ["y"],
+      runId: 0,
+      step: null,
+      context: "default",
+      signal,
+    };
+    await hook.postForward?.(call, { y: float32([1], [1]) }, null);
+    assert.equal(seen[0], signal, level);
+  }
+});

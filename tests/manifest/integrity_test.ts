@@ -29,6 +29,7 @@ Deno.test("hashFiles() covers code and data, not documentation, tests or configu
         "mod_test.ts": "x",
         "tests/x.ts": "x",
         "deno.json": "{}",
+        "watcher-1.0.0.tgz": "what deno pack leaves",
         ".hidden": "x",
         "node_modules/a/index.js": "x",
       },

@@ -30,6 +30,7 @@ Deno.test("manifestIssues() finds nothing wrong with manifests that are right", 
   assert.deepEqual(
     issuesOf(manifestFields({
       kind: "resident",
+      factory: "make",
       hooks: ["load", "unload"],
       permissions: [{ id: "manage-residency", reason: REASON }],
     })),
@@ -41,6 +42,17 @@ Deno.test("manifestIssues() points at every contradiction", () => {
   const read = { id: "read-activations", level: "values", modules: ["**"], reason: REASON };
   const cases: readonly (readonly [Record<string, unknown>, string, RegExp])[] = [
     [manifestFields({ version: "1.0" }), "/version", /1\.0/],
+    [manifestFields({ main: "./mod_test.ts" }), "/main", /no hash covers/],
+    [manifestFields({ main: "./.hidden/mod.ts" }), "/main", /no hash covers/],
+    [
+      manifestFields({
+        kind: "resident",
+        hooks: ["load"],
+        permissions: [{ id: "manage-residency", reason: REASON }],
+      }),
+      "/kind",
+      /needs a factory/,
+    ],
     [manifestFields({ apiVersion: "newest" }), "/apiVersion", /newest/],
     [manifestFields({ engines: { deno: "x>" } }), "/engines/deno", /x>/],
     [manifestFields({ hooks: ["post"] }), "/hooks/0", /an observer may have/],

@@ -22,6 +22,15 @@ Deno.test("readSchema() fills in defaults, drops $schema and freezes all of it",
   assert.ok(Object.isFrozen(manifest) && Object.isFrozen(manifest.permissions[0]));
 });
 
+const READ = { id: "read-activations", level: "values", modules: ["**"], reason: "r" };
+
+Deno.test("readSchema() refuses bounds that JSON can write and no number can hold", () => {
+  const text = JSON.stringify(manifestFields({ budgets: { msPerCall: 1 } }));
+  const read = readSchema(JSON.parse(text.replace('"msPerCall":1', '"msPerCall":1e999')));
+  assert.ok("issues" in read);
+  assert.equal(read.issues[0]?.pointer, "/budgets/msPerCall");
+});
+
 Deno.test("readSchema() points at what is wrong", () => {
   const cases: readonly (readonly [Record<string, unknown>, string, RegExp])[] = [
     [{ manifestVersion: 2 }, "/manifestVersion", /wanted is 1/],
@@ -32,7 +41,17 @@ Deno.test("readSchema() points at what is wrong", () => {
     [{ main: "/etc/passwd" }, "/main", /found/],
     [{ main: "./a/../../b.ts" }, "/main", /found/],
     [{ integrity: { "./mod.ts": "md5-1" } }, "/integrity/.~1mod.ts", /md5-1/],
+    [{ name: "constructor" }, "/name", /"constructor"/],
+    [{ description: "\u001b[2Jnothing" }, "/description", /found "\?\[2Jnothing", .* no control/],
+    [{ description: " " }, "/description", /blank/],
+    [{ license: "\u202eTIM" }, "/license", /found "\?TIM"/],
+    [{ main: "./a\nb.ts" }, "/main", /a\?b/],
+    [{ permissions: [{ ...READ, reason: "\rnothing" }] }, "/permissions/0/reason", /\?nothing/],
+    [{ permissions: [{ ...READ, modules: ["a\u009b"] }] }, "/permissions/0/modules/0", /a\?/],
     [{ budgets: { msPerCall: -1 } }, "/budgets/msPerCall", /-1/],
+    [{ budgets: { msPerCall: 2 ** 31 } }, "/budgets/msPerCall", /2147483648/],
+    [{ budgets: { retainedBytes: 1e300 } }, "/budgets/retainedBytes", /1e\+300/],
+    [{ budgets: { outputBytes: 0.5 } }, "/budgets/outputBytes", /0\.5/],
     [{ numerics: { tolerant: { atol: 1 } } }, "/numerics", /"transparent"/],
     [{ hooks: [] }, "/hooks", /found 0/],
     [{ permissions: [{ id: "ffi", reason: "x" }] }, "/permissions/0/id", /"ffi"/],

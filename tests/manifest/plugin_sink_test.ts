@@ -101,3 +101,14 @@ Deno.test("SinkFolder holds all files together to the budget", async () => {
     assert.equal(readFileSync(join(folder, "granted", "2"), "utf8"), "de");
   });
 });
+
+Deno.test("SinkFolder writes over no file of grants", async () => {
+  await withFolder(async (folder) => {
+    const { sinks, entries } = await sinksIn(folder);
+    for (const name of ["hookline.lock.json", "app/hookline.lock.json", "Hookline.LOCK.json"]) {
+      assert.throws(() => sinks.open(name), { code: "HOOK_PERMISSION_DENIED" }, name);
+    }
+    assert.deepEqual(entries.map(({ decision }) => decision), ["deny", "deny", "deny"]);
+    assert.equal(existsSync(join(folder, "granted")), false);
+  });
+});

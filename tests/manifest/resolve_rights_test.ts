@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { grantRequested, type Grants, NO_GRANTS } from "../../manifest/grants.ts";
 import { type PluginFolder, readManifest } from "../../manifest/read_manifest.ts";
-import { mayProcess, realPathOf, resolveRights } from "../../manifest/resolve_rights.ts";
+import {
+  mayProcess,
+  OUTPUT_FOLDER,
+  realPathOf,
+  resolveRights,
+} from "../../manifest/resolve_rights.ts";
 import { manifestFields, transformerFields, withFolder, writePlugin } from "./_plugin_folders.ts";
 
 const READ = { id: "read-activations", level: "stats", modules: ["a.*"], reason: "r" };
@@ -173,4 +178,12 @@ Deno.test({
     assert.equal(mayProcess({ name: "write", path: "/tmp/x" }), false);
     assert.equal(mayProcess({ name: "net", host: "a.b" }), false);
   },
+});
+
+Deno.test("resolveRights() keeps $OUT out of the working directory, where the file of grants lies", async () => {
+  await withFolder(async (folder) => {
+    const found = await plugin(folder, [WRITE_FILES]);
+    const rights = resolveRights(found, { grants: grantsOf(found), mayProcess: everything });
+    assert.ok(rights.fsWrite.includes(join(realPathOf(Deno.cwd()), OUTPUT_FOLDER, "trace")));
+  });
 });

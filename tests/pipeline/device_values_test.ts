@@ -7,7 +7,7 @@ import { openModel } from "../../pipeline/open_model.ts";
 import { deviceLedger } from "../../sessions/device_tensor.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
 import { skippable } from "../skippable.ts";
-import { runOnWebGpu, whyNoWebGpu } from "../support/software_vulkan.ts";
+import { runOnDevice, whyNoWebGpu } from "../support/software_vulkan.ts";
 import { DeviceEngine } from "./_device_engine.ts";
 import { callMapOf, FixedStructure, openStructure } from "./_fixed_structure.ts";
 import { hook, mapped, scaleInputs, scaleOutputs } from "./_hooks.ts";
@@ -214,7 +214,7 @@ Deno.test("any program with any hooks computes and shows on a device what it doe
 Deno.test({
   ...skippable("whole, tapped and split plans on WebGPU agree with the CPU", whyNoWebGpu()),
   fn() {
-    const text = runOnWebGpu(new URL("./webgpu_suite.ts", import.meta.url), "test");
+    const text = runOnDevice(new URL("./webgpu_suite.ts", import.meta.url), "test");
     assert.match(text, /ok \| 3 passed \| 0 failed/);
   },
 });

@@ -132,3 +132,24 @@ Deno.test("openModel() refuses options, engines and boundaries of another kind",
     assert.deepEqual(error.details, { module: "a" });
   }
 });
+
+Deno.test("openModel() takes options of CUDA for the native engine alone, and checks them at once", async () => {
+  const cuda = { memoryLimitBytes: 2 ** 30 };
+  const open = (options: OpenOptions) => () => openModel(chainModel(), options);
+  await expectCode("OPTION_INVALID", open({ cuda, provider: "cpu", engine: "native" }));
+  await expectCode("OPTION_INVALID", open({ cuda, engine: "napi" }));
+  const wrong = { memoryLimitBytes: -1 };
+  await expectCode("OPTION_INVALID", open({ cuda: wrong, engine: "native" }));
+  await using model = await openModel(chainModel(), { cuda, engine: "native" });
+  assert.equal(model.engine, "native");
+});
+
+Deno.test("every session of a model gets the options of CUDA", async () => {
+  const spy = new SpyEngine();
+  Object.defineProperty(spy, "name", { value: "native" });
+  await using model = await openModel(chainModel(), { engine: spy, cuda: { deviceId: 0 } });
+  model.registry("layers.1").register(scaleOutputs("a", 2));
+  await model.prepare();
+  assert.ok(spy.sessions.length > 1);
+  for (const { settings } of spy.sessions) assert.deepEqual(settings.cuda, { deviceId: 0 });
+});

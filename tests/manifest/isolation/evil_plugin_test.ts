@@ -32,7 +32,7 @@ async function runEvil(...args: readonly string[]): Promise<EvilReport> {
   return JSON.parse(text.decode(stdout).trim().split("\n").at(-1) ?? "");
 }
 
-const ATTEMPTS = 33;
+const ATTEMPTS = 37;
 const LAYERS: readonly string[] = ["encoder.layer.0", "encoder.layer.1"];
 
 /** There is no boundary to try: no object that a plugin gets leads to a session. */

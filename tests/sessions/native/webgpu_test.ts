@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { skippable } from "../../skippable.ts";
-import { runOnWebGpu, whyNoWebGpu } from "../../support/software_vulkan.ts";
+import { runOnDevice, whyNoWebGpu } from "../../support/software_vulkan.ts";
 
 Deno.test({
   ...skippable("the native engine passes its tests on WebGPU", whyNoWebGpu()),
   fn() {
-    const text = runOnWebGpu(new URL("./webgpu_suite.ts", import.meta.url), "test");
+    const text = runOnDevice(new URL("./webgpu_suite.ts", import.meta.url), "test");
     const [, passed] = /ok \| (\d+) passed \| 0 failed/.exec(text) ?? [];
     assert.ok(Number(passed) >= 58, text);
   },
