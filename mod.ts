@@ -88,13 +88,12 @@ export type {
   Engine,
   EngineSession,
   OptimizationLevel,
-  RunValueMap,
   SessionRunOptions,
   SessionSettings,
   SessionSource,
   ValueSpec,
 } from "./sessions/engine.ts";
-export type { DeviceTensor, DeviceValue } from "./sessions/device_tensor.ts";
+export type { DeviceTensor, DeviceValue, RunValue, RunValueMap } from "./sessions/device_tensor.ts";
 export type { CudaOptions } from "./sessions/providers/cuda_options.ts";
 export type { ProviderName } from "./sessions/providers/descriptor.ts";
 export { harden, type HardenOptions, type HardenReport } from "./sessions/harden.ts";

@@ -48,9 +48,12 @@ export type Numerics = "transparent" | "changes" | {
   readonly tolerant: { readonly atol: number; readonly rtol: number };
 };
 
-/** What one hook of a plugin may use; an absent bound is none. */
+/**
+ * What one hook of a plugin may use, by its own word: granting it is accepting them. An absent bound is
+ * none, but for those that a worker or process always has. Bytes are at most 2^40.
+ */
 export interface Budgets {
-  /** Time of one call of one method, in milliseconds. */
+  /** Time of one call of one method, in milliseconds; at most 2147483647. */
   readonly msPerCall?: number;
   /** Bytes that a plugin may keep between calls; the heap of a plugin in a process of its own. */
   readonly retainedBytes?: number;
@@ -62,7 +65,10 @@ export interface Budgets {
 export interface PluginManifest {
   /** Version of the manifest's form. */
   readonly manifestVersion: 1;
-  /** The plugin's name, by which hooks are ordered: `^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`. */
+  /**
+   * The plugin's name, by which hooks are ordered: `^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`, but neither
+   * `constructor` nor `prototype`.
+   */
   readonly name: string;
   /** The plugin's version, semver. */
   readonly version: string;
@@ -125,9 +131,9 @@ export interface PluginManifest {
   readonly determinism: "deterministic" | "nondeterministic";
   /** What it may use. */
   readonly budgets: Budgets;
-  /** What it keeps between calls. */
+  /** What it keeps between calls: told to whoever reads, not enforced. */
   readonly state: "none" | "global" | "per-context";
-  /** Whether calls of it may overlap. */
+  /** Whether calls of it may overlap: told to whoever reads, not enforced. */
   readonly concurrency: "parallel-safe" | "serial" | "exclusive";
   /** The least isolation that it accepts. */
   readonly isolation: IsolationLevel;

@@ -67,7 +67,7 @@ export async function closeDoors(closesStreams: boolean): Promise<void> {
   for (const name of ["localStorage", "sessionStorage"]) refuseProperty(realm, "self", name);
   refuseMethods(Deno, "Deno", ["kill", "exit", "addSignalListener", "chdir"]);
   refuseMethods(realm.process, "process", [
-    ..."kill _kill _debugProcess chdir abort exit reallyExit binding _linkedBinding getBuiltinModule _eval"
+    ..."kill _kill chdir abort exit reallyExit binding _linkedBinding getBuiltinModule _eval"
       .split(" "),
     ..."_rawDebug send disconnect openStdin setUncaughtExceptionCaptureCallback".split(" "),
   ]);

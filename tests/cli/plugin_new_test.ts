@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { withFolder } from "../manifest/_plugin_folders.ts";
+import { ROOT } from "../suites.ts";
 import { called, errorOf } from "./_hookline.ts";
 import { pluginCall } from "./_plugin_calls.ts";
 
@@ -44,9 +45,13 @@ for (const kind of ["observer", "transformer"]) {
   });
 }
 
-Deno.test("hookline plugin new has no excuse for a folder that it may not look at", async () => {
-  const outcome = await called(["plugin", "new", "name", "--folder", "/proc/1/name", "--json"]);
-  assert.equal(errorOf(outcome)["code"], "FILE_WRITE");
+Deno.test({
+  name: "hookline plugin new says that it may not look at a folder",
+  permissions: { read: [ROOT], env: true },
+  async fn() {
+    const outcome = await called(["plugin", "new", "name", "--folder", "/nowhere/name", "--json"]);
+    assert.equal(errorOf(outcome)["code"], "FILE_WRITE");
+  },
 });
 
 Deno.test("hookline plugin new refuses bad names and folders that hold something", async () => {
