@@ -16,7 +16,7 @@ import type {
 import type { Style } from "./_console.ts";
 import type { Invocation } from "./_invocation.ts";
 import { collect, numberOf } from "./_model_options.ts";
-import { writeOutput } from "./_output_file.ts";
+import { checkOutputFile, writeOutput } from "./_output_file.ts";
 import { plural } from "./_units.ts";
 
 /** How many rows of the table, and how many names, are shown to people. */
@@ -52,6 +52,7 @@ export function diffCommand(invocation: Invocation): CommandUnknownOpts {
     .option("--json", "print one JSON document on standard output and nothing else");
   return command.action(async (reference, candidate, options) => {
     const { rtol, atol, map, guess, window, html } = options;
+    if (html !== undefined) checkOutputFile(html);
     const heat = html === undefined ? null : diffHeat();
     invocation.progress("comparing");
     const diff = await diffTraces(reference, candidate, {

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { traceReportHtml } from "../parity/report/trace_report_html.ts";
 import type { Invocation } from "./_invocation.ts";
-import { writeOutput } from "./_output_file.ts";
+import { checkOutputFile, writeOutput } from "./_output_file.ts";
 import { bytesText, plural } from "./_units.ts";
 
 /** What `hookline report --json` prints. */
@@ -35,6 +35,7 @@ export function reportCommand(invocation: Invocation): CommandUnknownOpts {
     .requiredOption("--html <file>", "where to write the page")
     .option("--json", "print one JSON document on standard output and nothing else");
   return command.action(async (trace, { html: path }) => {
+    checkOutputFile(path);
     invocation.progress("reading");
     const { html, ...counts } = await traceReportHtml(trace);
     const bytes = new TextEncoder().encode(html);

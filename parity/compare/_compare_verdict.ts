@@ -58,7 +58,7 @@ function introducingCalls(result: ComparisonResult, notes: string[]): Introducin
           notes.push(
             `nothing inside ${
               nameOf(call.pair.module)
-            } is off by itself: small differences add up in it`,
+            } is off by itself: small differences add up in it, or what differs lies in no module`,
           );
         }
       }

@@ -28,7 +28,9 @@ export function compareAnswer(report: CompareReport): Words[] {
       ]);
     }
   } else if (modules.some(({ module, inherited }) => module === "" && inherited === null)) {
-    said.push(["The candidate's own run gave no outputs to compare: the notes say why."]);
+    said.push([
+      "The candidate's own run gave nothing to compare with an output: its row says why.",
+    ]);
   } else if (status === "diverged") {
     said.push([
       "The models differ, and no single module does: each is within tolerance on the reference's " +

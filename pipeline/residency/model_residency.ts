@@ -54,12 +54,13 @@ export class ModelResidency implements Disposable {
     const wishes = hooked.flatMap(({ module, hooks }) => wishOf(module, hooks) ?? []);
     if (wishes.length === 0) return null;
     wishes.sort((left, right) => firstNode(left.module) - firstNode(right.module));
-    const { structure, provider } = this.#host;
+    const { structure, provider, engine } = this.#host;
     const memory = this.#memory ??= this.#openMemory();
     return makeSchedule({
       wishes,
       weightsOf: (module) => this.#weightsOf(module),
-      activationsOf: (modules, dimensions) => activationByteLength(structure, modules, dimensions),
+      activationsOf: (modules, sizes) =>
+        activationByteLength(structure, modules, { sizes, engine: engine.name }),
       modelByteLength: this.#modelByteLength ??= modelWeightByteLength(structure),
       means: {
         provider,

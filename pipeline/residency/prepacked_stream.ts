@@ -3,8 +3,8 @@
 // cache: keyed by all that they depend on, written once, never read by anything but ONNX Runtime.
 
 import { createHash } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
-import { mkdir, realpath, rename, rm } from "node:fs/promises";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { fileFingerprint } from "../../graph/file_fingerprint.ts";
@@ -29,6 +29,8 @@ export interface PrepackedStreamOptions {
 
 const MODEL_NAME = "block.onnx";
 const DATA_NAME = "block.bin";
+/** Says how long the two files are: what a crash or a full disk cut off is written anew. */
+const SIZES_NAME = "sizes.json";
 
 /** Weights mapped from files in ONNX Runtime's own layout. */
 export function prepackedStream(options: PrepackedStreamOptions): WeightStream {
@@ -98,15 +100,13 @@ async function written(
     await mkdir(cacheFolder, { recursive: true });
     const root = await realpath(resolve(cacheFolder));
     const folder = join(root, key);
-    if (existsSync(join(folder, MODEL_NAME))) return folder;
-    // Written beside and renamed: a folder of this name is complete, whoever else writes it too.
+    if (isWhole(folder)) return folder;
+    // Written beside and renamed: whoever else writes it too, nobody sees half of it.
     const draft = join(root, `${key}.${crypto.randomUUID()}`);
     await mkdir(draft);
     try {
       await write(host, opening, draft);
-      await rename(draft, folder).catch((error: unknown) => {
-        if (!existsSync(join(folder, MODEL_NAME))) throw error;
-      });
+      await takePlace(draft, folder);
     } finally {
       await rm(draft, { recursive: true, force: true });
     }
@@ -122,6 +122,37 @@ async function written(
   }
 }
 
+/** Whether both files are as long as they were written. */
+function isWhole(folder: string): boolean {
+  try {
+    return readFileSync(join(folder, SIZES_NAME), "utf8") === sizesOf(folder);
+  } catch {
+    return false; // one of the three is missing
+  }
+}
+
+function sizesOf(folder: string): string {
+  // A module without large weights has no data file.
+  const data = join(folder, DATA_NAME);
+  return JSON.stringify([
+    statSync(join(folder, MODEL_NAME)).size,
+    existsSync(data) ? statSync(data).size : null,
+  ]);
+}
+
+/** Puts a complete draft under its name, unless somebody else has put one there meanwhile. */
+async function takePlace(draft: string, folder: string): Promise<void> {
+  try {
+    await rename(draft, folder);
+  } catch {
+    if (isWhole(folder)) return;
+    await rm(folder, { recursive: true, force: true });
+    await rename(draft, folder).catch((error: unknown) => {
+      if (!isWhole(folder)) throw error;
+    });
+  }
+}
+
 async function write(host: SessionHost, opening: SegmentOpening, draft: string): Promise<void> {
   host.structure.requireUnchanged();
   const session = await host.engine.open(opening.source, {
@@ -132,4 +163,5 @@ async function write(host: SessionHost, opening: SegmentOpening, draft: string):
   if (!existsSync(join(draft, MODEL_NAME))) {
     throw new Error(`engine ${host.engine.name} did not write ${MODEL_NAME}`);
   }
+  await writeFile(join(draft, SIZES_NAME), sizesOf(draft));
 }

@@ -1,7 +1,6 @@
-// A session of the native engine: what a call may be, where it computes, and what holds its memory while
-// it does. All that native code works on during a call is held by `flights`, never by a promise alone.
+// A session of the native engine: what a call may be, and what is held while it runs. How it computes is in
+// _host_runs.ts and _device_runs.ts.
 
-import { setImmediate } from "node:timers";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import type { TensorMap } from "../../tensor/tensor.ts";
 import type {
@@ -15,24 +14,15 @@ import { FeedGuard } from "../feed_guard.ts";
 import { FetchGuard } from "../fetch_guard.ts";
 import { sessionReleasedError, sessionRunError } from "../session_errors.ts";
 import { sessionLedger } from "../session_ledger.ts";
-import { availableCores } from "../thread_budget.ts";
 import type { RunValueMap } from "../device_tensor.ts";
-import { CallCache, type CallShape } from "./_call_cache.ts";
-import type { CallFrame } from "./_call_frame.ts";
 import { DeviceRuns } from "./_device_runs.ts";
+import { HostRuns } from "./_host_runs.ts";
 import { isUsableOn } from "./_kept_values.ts";
 import type { NativeHost } from "./_native_host.ts";
-import { TextList } from "./_native_text.ts";
-import { makeRunOptions, RunCancellation } from "./_run_cancellation.ts";
-import { RunGate } from "./run_gate.ts";
-import { RunPacing } from "./run_pacing.ts";
+import { makeRunOptions } from "./_run_cancellation.ts";
 import type { SharedWeights } from "./shared_weights.ts";
 import { WeightInputs } from "./_weight_inputs.ts";
 import type { WeightValues } from "./weight_values.ts";
-
-/** All sessions compute before one event loop and on the same cores. */
-const pacing = new RunPacing();
-const gate = new RunGate(Math.max(4, availableCores()));
 
 /** What a session is made from. */
 export interface OpenedModel {
@@ -49,35 +39,11 @@ export interface OpenedModel {
 
 /** What one run is made with. */
 interface CallArguments {
-  readonly feeds: TensorMap;
-  readonly weights: WeightValues | null;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** What one run on a device is made with. */
-interface DeviceArguments {
   readonly feeds: RunValueMap;
   readonly weights: WeightValues | null;
-  readonly signal?: AbortSignal | undefined;
-  /** Outputs that stay there. */
+  /** Outputs that stay on the device. */
   readonly keep: readonly string[];
-}
-
-/** One execution in ONNX Runtime with everything that it reads and writes. */
-interface Flight {
-  readonly session: NativeSession;
-  readonly shape: CallShape;
-  readonly frame: CallFrame;
-  readonly given: CallArguments;
-}
-
-/** The executions of this moment. */
-const flights = new Set<Flight>();
-
-/** Lets whatever waits in the event loop happen, timers too. */
-async function turnEventLoop(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  pacing.turned(performance.now());
+  readonly signal: AbortSignal | undefined;
 }
 
 /** An open model of the native engine. Its `inputs` leave out those that are weights. */
@@ -90,13 +56,9 @@ export class NativeSession implements EngineSession {
   readonly #settings: SessionSettings;
   readonly #guard: FeedGuard;
   readonly #fetchGuard: FetchGuard;
-  readonly #calls: CallCache;
   readonly #weightInputs: WeightInputs;
-  readonly #inputNames: TextList;
-  readonly #inputCount: bigint;
   readonly #runOptions: Deno.PointerObject;
-  /** How runs go on a provider that has a device; null on the CPU. */
-  readonly #device: DeviceRuns | null;
+  readonly #runs: HostRuns | DeviceRuns;
   readonly #strikeOff: () => void;
   /** Runs that have begun and not ended. */
   #running = 0;
@@ -113,23 +75,18 @@ export class NativeSession implements EngineSession {
     this.#weightInputs = weightInputs;
     const { provider, label } = settings;
     this.#guard = new FeedGuard(this.inputs, label, (value) => isUsableOn(provider, value));
-    this.#fetchGuard = new FetchGuard(model.outputs, settings.label);
-    const weightCount = weightInputs.weights.length;
-    this.#calls = new CallCache(host, { inputs: this.inputs, weightCount });
-    this.#inputNames = new TextList(weightInputs.names);
-    this.#inputCount = BigInt(model.inputs.length);
-    model.sharedWeights?.retain();
-    this.#runOptions = makeRunOptions(host);
-    const { handle: session, outputs } = model;
-    const runOptions = this.#runOptions;
-    const device = provider === "cpu"
-      ? null
-      : new DeviceRuns(host, { session, settings, runOptions, inputs: model.inputs, outputs });
-    this.#device = device;
-    this.runOnDevice = device === null
+    this.#fetchGuard = new FetchGuard(model.outputs, label);
+    const runOptions = this.#runOptions = makeRunOptions(host);
+    const { handle: session, inputs, outputs } = model;
+    const weightNames = weightInputs.weights.map(({ name }) => name);
+    this.#runs = provider === "cpu"
+      ? new HostRuns(host, { session, runOptions, fed: this.inputs, weightNames })
+      : new DeviceRuns(host, { session, settings, runOptions, inputs, outputs });
+    this.runOnDevice = provider === "cpu"
       ? undefined
-      : (feeds, fetches, options) =>
-        this.#runThere(device, { feeds, weights: null, ...options }, fetches);
+      : (feeds, fetches, { keep, signal }) =>
+        this.#run({ feeds, weights: null, keep, signal }, fetches);
+    model.sharedWeights?.retain();
     this.#strikeOff = sessionLedger.add({
       label: settings.label,
       engine: "native",
@@ -148,7 +105,8 @@ export class NativeSession implements EngineSession {
     fetches?: readonly string[],
     options?: SessionRunOptions,
   ): Promise<TensorMap> {
-    return this.#run({ feeds, weights: null, signal: options?.signal }, fetches);
+    const given = { feeds, weights: null, keep: [], signal: options?.signal };
+    return this.#run(given, fetches) as Promise<TensorMap>;
   }
 
   /**
@@ -163,7 +121,8 @@ export class NativeSession implements EngineSession {
     feeds: TensorMap,
     options: SessionRunOptions & { readonly fetches?: readonly string[] } = {},
   ): Promise<TensorMap> {
-    return this.#run({ feeds, weights, signal: options.signal }, options.fetches);
+    const given = { feeds, weights, keep: [], signal: options.signal };
+    return this.#run(given, options.fetches) as Promise<TensorMap>;
   }
 
   release(): Promise<void> {
@@ -177,72 +136,25 @@ export class NativeSession implements EngineSession {
   async #run(
     given: CallArguments,
     fetches: readonly string[] = this.#fetchGuard.names,
-  ): Promise<TensorMap> {
-    if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
-    if (this.#device !== null) {
-      return await this.#runThere(this.#device, { ...given, keep: [] }, fetches) as TensorMap;
-    }
-    const { feeds, weights, signal } = given;
-    signal?.throwIfAborted();
-    this.#check(given, fetches);
-    const shape = this.#calls.find(feeds, fetches);
-    weights?.retain();
-    this.#running++;
-    try {
-      let startMs = performance.now();
-      let place = pacing.placeOf(shape.elapsedMs, startMs);
-      while (place === "after a turn") {
-        await turnEventLoop();
-        signal?.throwIfAborted();
-        this.#guard.check(feeds); // they may have changed meanwhile
-        startMs = performance.now();
-        place = pacing.placeOf(shape.elapsedMs, startMs);
-      }
-      const outputs = place === "here" ? this.#runHere(shape, given, startMs) : null;
-      return outputs ?? await this.#call(shape, given);
-    } catch (cause) {
-      signal?.throwIfAborted();
-      if (cause instanceof HooklineError) throw cause;
-      throw sessionRunError(this.#settings, cause);
-    } finally {
-      weights?.release();
-      if (--this.#running === 0) this.#whenIdle?.();
-    }
-  }
-
-  /** Refuses what native code must not see. */
-  #check(
-    { feeds, weights }: Pick<CallArguments, "feeds" | "weights">,
-    fetches: readonly string[],
-  ): void {
-    this.#guard.check(feeds);
-    this.#fetchGuard.check(fetches);
-    if (weights !== null) this.#weightInputs.addresses(weights);
-    else if (this.#weightInputs.weights.length > 0) throw this.#weightInputs.missing();
-  }
-
-  /** A run on the provider's device. */
-  async #runThere(
-    device: DeviceRuns,
-    { feeds, weights, signal, keep }: DeviceArguments,
-    fetches: readonly string[],
   ): Promise<RunValueMap> {
     if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
+    const { weights, keep, signal } = given;
     signal?.throwIfAborted();
-    // A value on the device has dtype and shape as a tensor has, and the guard knows it by itself.
-    const given = { feeds: feeds as TensorMap, weights };
-    this.#check(given, fetches);
+    // A value on a device has dtype and shape as a tensor has, and the guard knows it by itself.
+    const feeds = given.feeds as TensorMap;
+    const check = (): void => this.#guard.check(feeds);
+    check();
+    this.#fetchGuard.check(fetches);
+    const addresses = this.#weightAddresses(weights);
     weights?.retain();
     this.#running++;
     try {
-      return await device.run({
-        feeds,
-        fetches,
-        keep,
-        weights: weights === null ? [] : this.#weightInputs.handles(weights),
-        signal,
-        check: () => this.#guard.check(given.feeds), // they may have changed meanwhile
-      });
+      const call = { feeds, fetches, signal, check };
+      if (this.#runs instanceof HostRuns) {
+        return await this.#runs.run({ ...call, weights: addresses });
+      }
+      const handles = weights === null ? [] : this.#weightInputs.handles(weights);
+      return await this.#runs.run({ ...call, keep, weights: handles });
     } catch (cause) {
       signal?.throwIfAborted();
       if (cause instanceof HooklineError) throw cause;
@@ -253,123 +165,19 @@ export class NativeSession implements EngineSession {
     }
   }
 
-  /** A run on this thread; null when it failed: then it is done again on another one. */
-  #runHere(shape: CallShape, given: CallArguments, startMs: number): TensorMap | null {
-    const frame = shape.take();
-    try {
-      this.#begin(frame, given);
-      this.#host.check(this.#execute(shape, frame));
-      return frame.collect();
-    } catch {
-      return null;
-    } finally {
-      frame.end();
-      shape.give(frame);
-      const endMs = performance.now();
-      shape.elapsedMs = endMs - startMs;
-      pacing.endHere(shape.elapsedMs, endMs);
-    }
-  }
-
-  #begin(frame: CallFrame, { feeds, weights }: CallArguments): void {
-    frame.begin(feeds, weights === null ? null : this.#weightInputs.addresses(weights));
-  }
-
-  #execute({ fetches }: CallShape, frame: CallFrame): Deno.PointerValue {
-    const { api } = this.#host;
-    const { handle } = this.#model;
-    const binding = frame.binding(handle);
-    if (binding !== null) return api.RunWithBinding(handle, this.#runOptions, binding);
-    return api.Run(
-      handle,
-      this.#runOptions,
-      this.#inputNames.pointer,
-      frame.inputs,
-      this.#inputCount,
-      fetches.names.pointer,
-      fetches.count,
-      frame.outputs,
-    );
-  }
-
-  /**
-   * Runs with outputs of the shapes that came out before. ONNX Runtime refuses when they come out
-   * otherwise; then it makes them itself, now and from then on.
-   */
-  async #call(shape: CallShape, given: CallArguments): Promise<TensorMap> {
-    const place = gate.enter(given.signal);
-    if (place !== null) await place;
-    try {
-      if (place !== null) this.#guard.check(given.feeds); // they may have changed meanwhile
-      const frame = shape.take();
-      if (!frame.knowsOutputs) return await this.#fly({ session: this, shape, frame, given });
-      let refusal: unknown;
-      try {
-        return await this.#fly({ session: this, shape, frame, given });
-      } catch (error) {
-        given.signal?.throwIfAborted();
-        refusal = error;
-      }
-      let outputs: TensorMap;
-      try {
-        const careful = shape.take({ guess: false });
-        outputs = await this.#fly({ session: this, shape, frame: careful, given });
-      } catch {
-        throw refusal; // the guess was not at fault
-      }
-      shape.fetches.outputsVary = true;
-      return outputs;
-    } finally {
-      gate.leave();
-    }
-  }
-
-  /** One execution on another thread. */
-  async #fly(flight: Flight): Promise<TensorMap> {
-    const { shape, frame, given } = flight;
-    const { signal } = given;
-    const { background, check } = this.#host;
-    const { names, count } = shape.fetches;
-    flights.add(flight);
-    try {
-      this.#begin(frame, given);
-      const startMs = performance.now();
-      using cancellation = signal === undefined ? null : new RunCancellation(this.#host, signal);
-      const status = await background.Run(
-        this.#model.handle,
-        cancellation?.options ?? this.#runOptions,
-        this.#inputNames.pointer,
-        frame.inputs,
-        this.#inputCount,
-        names.pointer,
-        count,
-        frame.outputs,
-      );
-      const endMs = performance.now();
-      shape.elapsedMs = endMs - startMs;
-      pacing.turned(endMs);
-      check(status);
-      signal?.throwIfAborted();
-      const outputs = frame.collect();
-      if (!frame.knowsOutputs) shape.learn(outputs);
-      return outputs;
-    } finally {
-      frame.end();
-      shape.give(frame);
-      flights.delete(flight);
-    }
+  #weightAddresses(weights: WeightValues | null): BigUint64Array<ArrayBuffer> | null {
+    if (weights !== null) return this.#weightInputs.addresses(weights);
+    if (this.#weightInputs.weights.length > 0) throw this.#weightInputs.missing();
+    return null;
   }
 
   async #releaseOnce(): Promise<void> {
     if (this.#running > 0) {
       await new Promise<void>((resolve) => this.#whenIdle = resolve);
     }
-    const { api, background } = this.#host;
     try {
-      this.#calls.retire();
-      api.ReleaseRunOptions(this.#runOptions);
-      if (this.#device !== null) await this.#device.release();
-      else await background.ReleaseSession(this.#model.handle);
+      await this.#runs.release();
+      this.#host.api.ReleaseRunOptions(this.#runOptions);
       this.#model.sharedWeights?.release();
     } catch (cause) {
       // It stays in the ledger: its memory was not given back.

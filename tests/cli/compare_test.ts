@@ -167,6 +167,9 @@ Deno.test("hookline compare ends with 2 for wrong use, in two lines", async () =
       [["compare", BERT, "--candidate-engine", "steam"], "ENGINE_UNKNOWN"],
       [["compare", BERT, "--candidate-provider", "abacus"], "PROVIDER_UNKNOWN"],
       [["compare", BERT, "--candidate-optimization", "basic", "--memory", "0"], "OPTION_INVALID"],
+      [["compare", BERT, "nowhere.onnx", "--html", "nowhere/report.html"], "FILE_WRITE"],
+      [["compare", BERT, "nowhere.onnx", "--html", "."], "FILE_WRITE"],
+      [["compare", BERT, "nowhere.onnx", "--repro", BERT], "FILE_WRITE"],
       [["compare"], "CLI_USAGE"],
     ] as const
   ) {

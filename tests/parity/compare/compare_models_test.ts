@@ -271,7 +271,11 @@ Deno.test("wrong use is an error that says what to do", async () => {
     compareModels(bert, fixturePath("torch", "vit", "model.onnx"), { feeds }),
     { code: "COMPARE_INCOMPARABLE" },
   );
-  for (const options of [{ rtol: -1 }, { atol: NaN }, { memory: 0 }, { map: ["x"] }]) {
+  for (
+    const options of [{ rtol: -1 }, { atol: NaN }, { memory: 0 }, { map: ["x"] }, {
+      feeds: null as never,
+    }]
+  ) {
     await assert.rejects(
       compareModels(bert, exported("dynamo_bert"), { feeds, ...options }),
       { code: "OPTION_INVALID" },
@@ -359,4 +363,85 @@ Deno.test("a module of a candidate without names is found although the outputs d
   });
   assert.deepEqual([report.status, named(report)], ["diverged", ["second"]]);
   assert.equal(report.modules.at(-1)?.inherited?.ratio, 0);
+});
+
+/** Two modules in a row, with further outputs. */
+function withOutputs(
+  outputs: Readonly<Record<string, "Neg" | "constant">>,
+  constant = 1,
+): Uint8Array<ArrayBuffer> {
+  const names = Object.keys(outputs);
+  return modelBytes({
+    inputs: [valueInfo("x", "float32", [2])],
+    outputs: [...names, "y"].map((name) => valueInfo(name, "float32", [2])),
+    nodes: [
+      node("Mul", ["x", "a.weight"], ["/a/Mul_output_0"], { name: "/a/Mul" }),
+      node("Add", ["/a/Mul_output_0", "a.weight"], ["y"], { name: "/b/Add" }),
+      ...names.filter((name) => outputs[name] === "Neg").map((name) => node("Neg", ["x"], [name])),
+    ],
+    initializers: [
+      floats("a.weight", [2]),
+      ...names.filter((name) => outputs[name] === "constant")
+        .map((name) => floats(name, [2], () => constant)),
+    ],
+  });
+}
+
+Deno.test("an output that is constant is compared as any other", async () => {
+  const feeds = { x: rampTensor([2]) };
+  const reference = withOutputs({ k: "constant" });
+  const same = await compareModels(reference, withOutputs({ k: "constant" }), { feeds });
+  assert.deepEqual([same.status, named(same)], ["same", []]);
+  const other = await compareModels(reference, withOutputs({ k: "constant" }, 2), { feeds });
+  assert.deepEqual([other.status, named(other)], ["diverged", [""]]);
+});
+
+Deno.test("outputs that were renamed in part are compared in order", async () => {
+  const feeds = { x: rampTensor([2]) };
+  const report = await compareModels(withOutputs({ n: "Neg" }), withOutputs({ m: "Neg" }), {
+    feeds,
+  });
+  assert.equal(report.status, "same");
+  const row = report.modules.find(({ tensor }) => tensor === "n");
+  assert.deepEqual([row?.candidateTensor, row?.inherited?.ratio], ["m", 0]);
+});
+
+Deno.test("an output that the candidate does not have is no agreement", async () => {
+  const feeds = { x: rampTensor([2]) };
+  const report = await compareModels(withOutputs({ n: "Neg" }), withOutputs({}), { feeds });
+  assert.deepEqual([report.status, named(report)], ["diverged", []]);
+});
+
+Deno.test("errors that nothing tolerates are ranked by their size", async () => {
+  const { bytes, feeds } = await subjectModel("bert");
+  const model = decodeModel(bytes);
+  for (const [weight, factor] of [["0", 1.001], ["2", 1.5]] as const) {
+    const name = `encoder.layer.${weight}.output.LayerNorm.weight`;
+    const tensor = model.graph?.initializer.find((one) => one.name === name);
+    assert.ok(tensor !== undefined);
+    const data = new Float32Array(tensor.rawData.slice().buffer).map((value) => value * factor);
+    tensor.rawData = new Uint8Array(data.buffer);
+  }
+  const report = await compareModels(bytes, modelBytes(model), { feeds, rtol: 0, atol: 0 });
+  assert.deepEqual(named(report), [
+    "encoder.layer.2.output.LayerNorm",
+    "encoder.layer.0.output.LayerNorm",
+  ]);
+});
+
+Deno.test("what was guessed, and renames that fit nothing, are said", async () => {
+  const build = (input: string) =>
+    modelBytes({
+      inputs: [valueInfo(input, "float32", [2])],
+      outputs: [valueInfo("y", "float32", [2])],
+      nodes: [node("Relu", [input], ["h"], { name: "/a/Relu" }), node("Neg", ["h"], ["y"])],
+    });
+  const report = await compareModels(build("x"), build("pixels"), {
+    feeds: { x: rampTensor([2]) },
+    map: ["nowhere=neither"],
+  });
+  assert.deepEqual([report.status, report.notes], ["same", [
+    `the candidate's input "pixels" gets the reference's "x"`,
+    "the rename nowhere=neither fits no module",
+  ]]);
 });

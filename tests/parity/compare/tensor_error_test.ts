@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { HISTOGRAM_EDGES } from "../../../parity/compare/compare_report.ts";
 import {
+  checkTolerance,
   compareTolerance,
   measureError,
   tensorError,
@@ -131,4 +132,22 @@ Deno.test("long tensors are measured to the last element", () => {
   const one = floats(Array.from({ length: 10_001 }, () => 1));
   const other = floats(Array.from({ length: 10_001 }, (_, index) => index === 10_000 ? 2 : 1));
   assert.deepEqual([tensorError(one, other).maxAbs, tensorError(one, other).differing], [1, 1]);
+});
+
+Deno.test("squares that leave the range of float64 are summed all the same", () => {
+  for (const size of [1e200, 1e-200]) {
+    const [left, right] = [[size, 2 * size], [size, 2.5 * size]].map((values) =>
+      tensorOf("float64", Float64Array.from(values))
+    );
+    const { cosine, sqnrDb } = tensorError(left as Tensor, right as Tensor);
+    assert.ok(Math.abs(cosine - 6 / Math.sqrt(5 * 7.25)) < 1e-12, String(cosine));
+    assert.ok(Math.abs(sqnrDb - 10 * Math.log10(5 / 0.25)) < 1e-9, String(sqnrDb));
+  }
+});
+
+Deno.test("checkTolerance() refuses what is no tolerance", () => {
+  checkTolerance("compare", { rtol: 0, atol: 1e300 });
+  for (const options of [{ rtol: -1 }, { atol: NaN }, { atol: Infinity }, { rtol: "1" as never }]) {
+    assert.throws(() => checkTolerance("compare", options), { code: "OPTION_INVALID" });
+  }
 });

@@ -1,7 +1,15 @@
 // What is written for a call that errs, and that it shows the error without anything of this project.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -233,3 +241,20 @@ function nodesWithin(
   }
   return [...found].sort((left, right) => left - right);
 }
+
+Deno.test("writeCallRepro() takes an earlier repro away and leaves other files alone", () =>
+  inFolder(async (folder) => {
+    const directory = join(folder, "repro");
+    await writeCallRepro(requestIn(folder, layers(1.5)), directory);
+    const before = readdirSync(directory).sort();
+    for (const name of ["07.in.secret.npy", "notes.txt", "01.mine.npy"]) {
+      writeFileSync(join(directory, name), "");
+    }
+    await writeCallRepro(requestIn(folder, layers(1.5)), directory);
+    assert.deepEqual(readdirSync(directory).sort(), [...before, "01.mine.npy", "notes.txt"].sort());
+    const strange = join(folder, "strange");
+    mkdirSync(strange);
+    for (const name of ["repro.json", "07.in.mine.npy"]) writeFileSync(join(strange, name), "{}");
+    await writeCallRepro(requestIn(folder, layers(1.5)), strange);
+    assert.ok(existsSync(join(strange, "07.in.mine.npy")));
+  }));

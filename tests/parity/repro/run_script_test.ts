@@ -117,7 +117,7 @@ Deno.test({
     rmSync(join(folder, "node_modules"), { recursive: true });
     const { status, text } = runRepro(bare, { installs: false });
     assert.equal(status, 2);
-    assert.match(text, /run npm install first/);
+    assert.match(text, /run npm install --ignore-scripts first/);
     assert.ok(readFileSync(join(bare, "run.mjs"), "utf8").includes("npm install"));
   }),
 });

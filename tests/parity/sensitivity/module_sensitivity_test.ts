@@ -134,5 +134,7 @@ Deno.test("moduleSensitivity() refuses options that mean nothing", async () => {
   await expectCode("OPTION_INVALID", run({ other: model() }));
   await expectCode("OPTION_INVALID", run({ map: ["a=b"] }));
   await expectCode("OPTION_INVALID", run({ module: "fine" }));
+  await expectCode("OPTION_INVALID", run({ rtol: -1 }));
+  await expectCode("OPTION_INVALID", run({ feeds: undefined }));
   await expectCode("HOOK_MATCH_EMPTY", run({ modules: "nothing.*" }));
 });

@@ -8,9 +8,25 @@ Deno.test("activationByteLength() grows with rows and widths, and wants every si
   const structure = new ModelStructure(file.path);
   const block = structure.tree.get("blocks.0") ?? assert.fail();
   const bytes = (sizes: Readonly<Record<string, number>>) =>
-    activationByteLength(structure, [block], sizes);
+    activationByteLength(structure, [block], { sizes, engine: "napi" });
   assert.equal(bytes({ batch: 1, tokens: 10 }), 10 * 2 * (5 * 32 + 128) * 4);
   assert.equal(bytes({ batch: 2, tokens: 10 }), 20 * 2 * (5 * 32 + 128) * 4);
   assert.equal(bytes({ batch: 1 }), null);
-  assert.equal(activationByteLength(structure, [], { batch: 1, tokens: 1 }), 0);
+  const sizes = { batch: 1, tokens: 1 };
+  assert.equal(activationByteLength(structure, [], { sizes, engine: "native" }), 0);
+});
+
+Deno.test("activationByteLength() counts what the native engine holds twice in a first run", () => {
+  using file = blocksModel();
+  const structure = new ModelStructure(file.path);
+  const block = structure.tree.get("blocks.0") ?? assert.fail();
+  const more = (tokens: number): number => {
+    const sizes = { batch: 1, tokens };
+    const [native = 0, napi = 0] = (["native", "napi"] as const).map((engine) =>
+      activationByteLength(structure, [block], { sizes, engine }) ?? assert.fail()
+    );
+    return native - napi;
+  };
+  assert.equal(more(20) - more(10), 10 * 2 * (32 + 32) * 4);
+  assert.ok(more(1) > 2 ** 20 && more(1) < 2 ** 21);
 });

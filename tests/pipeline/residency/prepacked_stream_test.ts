@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, utimesSync } from "node:fs";
+import { readdirSync, rmSync, statSync, truncateSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { prepackedStream } from "../../../pipeline/residency/prepacked_stream.ts";
 import {
@@ -9,7 +9,7 @@ import {
 import { blocksModel } from "./_blocks_model.ts";
 import { type Streaming, streaming } from "./_streaming.ts";
 
-const FILES = ["block.bin", "block.onnx"];
+const FILES = ["block.bin", "block.onnx", "sizes.json"];
 
 async function sourceOf(
   { host, streamed: [first] }: Streaming,
@@ -62,4 +62,24 @@ Deno.test("prepackedStream() says when it cannot write, and leaves nothing half 
   };
   await assert.rejects(sourceOf(broken, cache, memory), { code: "FILE_WRITE" });
   assert.deepEqual(readdirSync(cache), []);
+});
+
+Deno.test("prepackedStream() writes anew what was cut off or removed in the cache", async () => {
+  using file = blocksModel({ width: 64 });
+  using memory = openWeightMemory();
+  const cache = join(file.folder, "cache");
+  const made = await streaming(file.path);
+  const model = await sourceOf(made, cache, memory);
+  const folder = join(model, "..");
+  const lengths = (): number[] => FILES.map((name) => statSync(join(folder, name)).size);
+  const whole = lengths();
+  for (const name of FILES) {
+    truncateSync(join(folder, name), 10);
+    assert.equal(await sourceOf(made, cache, memory), model);
+    assert.deepEqual(lengths(), whole, `${name} was cut off`);
+    rmSync(join(folder, name));
+    await Promise.all([sourceOf(made, cache, memory), sourceOf(made, cache, memory)]);
+    assert.deepEqual(lengths(), whole, `${name} was removed`);
+  }
+  assert.equal(readdirSync(cache).length, 1);
 });
