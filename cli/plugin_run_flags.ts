@@ -6,6 +6,8 @@ import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { HooklineError } from "../errors/hookline_error.ts";
+import { temporaryFolder } from "../host/temporary_folder.ts";
+import { LIMIT_SHELL } from "../manifest/isolation/host_spec.ts";
 import { runFlags } from "../manifest/run_flags.ts";
 import { ortLibraryFolder } from "../sessions/_ort_library.ts";
 import type { Invocation } from "./_invocation.ts";
@@ -58,7 +60,10 @@ export function pluginRunFlagsCommand(invocation: Invocation): CommandUnknownOpt
       writes: [...write, ...(values.audit === undefined ? [] : [values.audit])]
         .map((path) => resolve(path)),
       plugins,
-      denoPath: process.execPath,
+      processes: {
+        programs: [process.execPath, ...process.platform === "linux" ? [LIMIT_SHELL] : []],
+        folder: temporaryFolder(),
+      },
     });
     const document: RunFlagsDocument = {
       flags,

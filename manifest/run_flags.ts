@@ -24,13 +24,15 @@ export interface FlagRequest {
   readonly writes: readonly string[];
   /** Its plugins. */
   readonly plugins: readonly FlaggedPlugin[];
-  /** Path of the Deno program, for plugins in processes of their own. */
-  readonly denoPath: string;
+  /** What plugins in processes of their own need: programs to start, and a folder for what they tried. */
+  readonly processes: { readonly programs: readonly string[]; readonly folder: string };
 }
 
 /** The flags, sorted, each path once. */
 export function runFlags(request: FlagRequest): readonly string[] {
-  const { plugins } = request;
+  const { plugins, processes } = request;
+  const hasProcess = plugins.some(({ level }) => level === "process");
+  const record = hasProcess ? [processes.folder] : [];
   const all = (pick: (rights: EffectiveRights) => readonly string[]): string[] =>
     plugins.flatMap(({ rights }) => pick(rights));
   const lists: readonly (readonly [string, readonly string[]])[] = [
@@ -41,6 +43,7 @@ export function runFlags(request: FlagRequest): readonly string[] {
       "--allow-read",
       [
         ...request.reads,
+        ...record,
         ...plugins.map(({ root }) => root),
         ...all((rights) => [
           ...rights.fsRead,
@@ -49,11 +52,8 @@ export function runFlags(request: FlagRequest): readonly string[] {
         ]),
       ],
     ],
-    [
-      "--allow-run",
-      plugins.some(({ level }) => level === "process") ? [request.denoPath] : [],
-    ],
-    ["--allow-write", [...request.writes, ...all((rights) => rights.fsWrite)]],
+    ["--allow-run", hasProcess ? processes.programs : []],
+    ["--allow-write", [...request.writes, ...record, ...all((rights) => rights.fsWrite)]],
   ];
   return [
     "--no-prompt",

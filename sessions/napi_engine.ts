@@ -72,6 +72,18 @@ function toBits(data: TensorData): TensorData {
     : data;
 }
 
+/** The addon ends a string at a zero and says nothing. Verified on onnxruntime-node 1.29. */
+function requireWhole(input: string, data: TensorData, label: string): void {
+  const index = (data as readonly string[]).findIndex((text) => text.includes("\0"));
+  if (index < 0) return;
+  throw new HooklineError("FEED_DATA", {
+    message: `cannot run ${label}: input "${input}" has a zero character in element ${index}, ` +
+      "where the napi engine would cut it off",
+    fix: 'take the zero out, or use engine "native"',
+    details: { input, label, index },
+  });
+}
+
 class NapiSession implements EngineSession {
   readonly inputs: readonly ValueSpec[];
   readonly outputs: readonly ValueSpec[];
@@ -127,6 +139,7 @@ class NapiSession implements EngineSession {
     for (let index = 0; index < inputs.length; index++) {
       const name = (inputs[index] as ValueSpec).name;
       const value = feeds[name] as TensorMap[string];
+      if (value.dtype === "string") requireWhole(name, value.data, this.#settings.label);
       ortFeeds[name] = {
         type: value.dtype,
         data: value.dtype === "float16" ? toBits(value.data) : value.data,

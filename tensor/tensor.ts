@@ -127,6 +127,12 @@ export function dataFits(dtype: DType, data: unknown): boolean {
   }
 }
 
+/** The length that the engine knows: an array may claim another one, and native code would believe it. */
+const ownLength = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  "length",
+)?.get as (this: ArrayBufferView) => number;
+
 /** A tensor's faults in words, or null when dtype, shape and data fit together. */
 export function tensorFault(value: Tensor): string | null {
   if (typeof value !== "object" || value === null) return "is not a tensor";
@@ -140,13 +146,14 @@ export function tensorFault(value: Tensor): string | null {
       return `has the impossible dimension ${String(size)}`;
     }
   }
-  if (!dataFits(dtype, data)) {
+  const isArray = ArrayBuffer.isView(data) || dtype === "string";
+  if (!isArray || !dataFits(dtype, data)) {
     return `has data of type ${
       (data as object | undefined)?.constructor?.name ?? typeof data
     } for dtype ${dtype}`;
   }
   const wanted = elementCount(shape);
-  const found = (data as { length: number }).length;
+  const found = ArrayBuffer.isView(data) ? ownLength.call(data) : data.length;
   if (found !== wanted) {
     return `has ${found} elements, its shape [${shape.join(", ")}] wants ${wanted}`;
   }

@@ -53,5 +53,8 @@ export interface HostedModule extends AsyncDisposable {
 /** Longest time of one call of a method where the manifest sets no bound, in milliseconds. */
 export const DEFAULT_CALL_MS = 60_000;
 
+/** The program that limits, on Linux, the memory of a plugin's process outside of its heap. */
+export const LIMIT_SHELL = "/bin/sh";
+
 /** Heap of a plugin in a process of its own where the manifest sets no bound, in bytes. */
 export const DEFAULT_HEAP_BYTES: number = 512 * 2 ** 20;

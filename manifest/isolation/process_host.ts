@@ -12,7 +12,7 @@ import { isGranted } from "../../host/environment.ts";
 import { temporaryFolder } from "../../host/temporary_folder.ts";
 import { type GuestLink, isolationFault, openGuestLink } from "./guest_link.ts";
 import { processBootstrap } from "./guest_process.ts";
-import { DEFAULT_HEAP_BYTES, type HostedModule, type HostSpec } from "./host_spec.ts";
+import { DEFAULT_HEAP_BYTES, type HostedModule, type HostSpec, LIMIT_SHELL } from "./host_spec.ts";
 import { grantedVariables, loadHosted } from "./hosted_module.ts";
 import { readablePaths } from "./plugin_root.ts";
 import { encodeFrame, readFrames, SECRET_BYTES } from "./process_frames.ts";
@@ -29,7 +29,6 @@ const DENO_DATA_BYTES = 640 * 2 ** 20;
 const START_MS = 30_000;
 const NOISE_LIMIT = 2 ** 20;
 const STDERR_LIMIT = 4096;
-const SHELL = "/bin/sh";
 
 /**
  * Starts a process and loads the plugin in it.
@@ -47,7 +46,7 @@ export async function hostInProcess(
   const { plugin } = spec.rights;
   if (!("Deno" in globalThis)) throw isolationFault(plugin, "cannot be isolated: it needs Deno");
   const read = readablePaths(spec);
-  const checks = join(mkdtempSync(join(temporaryFolder(), "hookline-plugin-")), "checks.jsonl");
+  const checks = join(makeFolder(plugin), "checks.jsonl");
   const child = spawn(spec, { denoPath, read, checks });
   const { promise: gone, resolve: leave } = Promise.withResolvers<void>();
   const ready = Promise.withResolvers<void>();
@@ -108,6 +107,22 @@ export async function hostInProcess(
   return await loadHosted(watched, link, gone);
 }
 
+/** The folder for Deno's own record of what the plugin tried. */
+function makeFolder(plugin: string): string {
+  const folder = temporaryFolder();
+  try {
+    return mkdtempSync(join(folder, "hookline-plugin-"));
+  } catch (cause) {
+    throw new HooklineError("PLUGIN_ISOLATION", {
+      message: `cannot start a process for plugin "${plugin}": ${causeText(cause)}`,
+      fix:
+        `let the application write to and read from "${folder}": see \`hookline plugin run-flags\``,
+      details: { plugin, folder },
+      cause,
+    });
+  }
+}
+
 /** The arguments of `deno` for the plugin's process. */
 export function processArguments(spec: HostSpec, read: readonly string[]): readonly string[] {
   const { env, net } = spec.rights;
@@ -147,10 +162,10 @@ function spawn(spec: HostSpec, { denoPath, read, checks }: {
 }): Deno.ChildProcess {
   const args = processArguments(spec, read);
   const kilobytes = Math.ceil((DENO_DATA_BYTES + 2 * heapBytes(spec)) / 1024);
-  const mayLimit = process.platform === "linux" && isGranted({ name: "run", command: SHELL });
+  const mayLimit = process.platform === "linux" && isGranted({ name: "run", command: LIMIT_SHELL });
   const limit = 'ulimit -d "$1" 2>/dev/null; shift; exec "$@"';
   const [program, all] = mayLimit
-    ? [SHELL, ["-c", limit, "sh", String(kilobytes), denoPath, ...args]]
+    ? [LIMIT_SHELL, ["-c", limit, "sh", String(kilobytes), denoPath, ...args]]
     : [denoPath, args];
   try {
     return new Deno.Command(program, {

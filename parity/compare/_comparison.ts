@@ -3,6 +3,8 @@
 // compare_verdict.ts's.
 
 import { HooklineError } from "../../errors/hookline_error.ts";
+import type { ModelGraph } from "../../graph/model_graph.ts";
+import { dtypeFromOnnx } from "../../tensor/dtype.ts";
 import { emptyTensorMap, type Tensor, type TensorMap } from "../../tensor/tensor.ts";
 import type { BoundaryStore } from "./boundary_store.ts";
 import { dtypeClass } from "./cast_tensor.ts";
@@ -83,11 +85,13 @@ class Comparison {
     );
     this.#calls = calls;
     onProgress("running the reference");
-    await this.#wholeReference();
-    await this.#recordReference(values);
+    const isWhole = this.#mayRunWhole();
+    if (isWhole) await this.#wholeReference();
+    await this.#recordReference(values, isWhole);
     onProgress("running the candidate");
-    const outputs = await this.#wholeCandidate(values);
-    await this.#recordCandidate(values, types);
+    const whole = isWhole ? await this.#wholeCandidate(values) : null;
+    const recorded = await this.#recordCandidate(values, types);
+    const outputs = whole ?? recorded;
     const refuted = match.isOneGraph
       ? new Set<string>()
       : refutedPairs(this.#calls, this.#inherited, outputs.byOutput);
@@ -142,7 +146,20 @@ class Comparison {
     }
   }
 
-  async #recordReference(values: ValueMatch): Promise<void> {
+  /** Whether both fit into the budget as wholes; else their outputs are those of their parts. */
+  #mayRunWhole(): boolean {
+    const { reference, candidate, budgetByteLength } = this.#request;
+    const largest = Math.max(
+      ...[reference, candidate].map(({ structure }) => weightByteLength(structure.graph)),
+    );
+    if (largest <= budgetByteLength) return true;
+    this.#notes.push(
+      `${largest} bytes of weights are more than the budget for memory: neither model runs as a whole, their outputs are those of their parts`,
+    );
+    return false;
+  }
+
+  async #recordReference(values: ValueMatch, isWhole: boolean): Promise<void> {
     const { reference, store, budgetByteLength, tolerance } = this.#request;
     const kept = new Set(values.pairs.values());
     const wanted = new Set(kept);
@@ -155,7 +172,11 @@ class Comparison {
       partByteLength: Math.max(1, budgetByteLength / PART_SHARE),
       onValue: async (name, value) => {
         this.#describe(`r:${name}`, value);
-        const whole = await store.get(`w:${name}`);
+        if (!isWhole && reference.structure.graph.outputs.includes(name)) {
+          this.#describe(`w:${name}`, value);
+          await store.put(`w:${name}`, value);
+        }
+        const whole = isWhole ? await store.get(`w:${name}`) : undefined;
         if (whole !== undefined) {
           const { error } = measureError(whole, value, tolerance);
           if (error.ratio > 1) this.#noteCut("reference", name, error.maxAbs);
@@ -174,18 +195,13 @@ class Comparison {
 
   /** The model's outputs, by the candidate's name; what the whole file computes. */
   async #wholeCandidate(values: ValueMatch): Promise<LocalErrors> {
-    const { candidate, store, tolerance } = this.#request;
+    const { candidate } = this.#request;
     const byOutput = new Map<string, MeasuredError>();
     try {
       for (const [name, value] of Object.entries(await runWhole(candidate))) {
-        const partner = values.partnerOf(name);
-        const wanted = partner === undefined ? undefined : await store.get(`w:${partner}`);
-        this.#described.set(`w:c:${name}`, { dtype: value.dtype, shape: value.shape });
-        if (wanted === undefined) continue;
-        byOutput.set(
-          name,
-          measureError(wanted, value, { ...tolerance, precision: values.precisionOf(name) }),
-        );
+        this.#describe(`w:c:${name}`, value);
+        const error = await this.#outputError(name, value, values);
+        if (error !== null) byOutput.set(name, error);
       }
       return { byOutput, inheritedInputs: [], failure: null };
     } catch (error) {
@@ -197,7 +213,8 @@ class Comparison {
   async #recordCandidate(
     values: ValueMatch,
     { reference: left, candidate: right }: MatchedSides["types"],
-  ): Promise<void> {
+  ): Promise<LocalErrors> {
+    const byOutput = new Map<string, MeasuredError>();
     const { candidate, store, budgetByteLength, tolerance } = this.#request;
     const outputs = new Map<string, boolean>();
     const fallbacks = new Set<string>();
@@ -225,12 +242,32 @@ class Comparison {
           const error = await store.using([wanted], () => measureError(wanted, value, options));
           this.#inherited.set(name, error);
         }
+        if (candidate.structure.graph.outputs.includes(name)) {
+          this.#describe(`w:c:${name}`, value);
+          const error = await this.#outputError(name, value, values);
+          if (error !== null) byOutput.set(name, error);
+        }
         if (fallbacks.has(name)) return true;
         const expected = this.#described.get(`r:${values.partnerOf(name)}`);
         return inputs.has(name) && String(expected?.shape) !== String(value.shape);
       },
     });
     this.#candidateFailure = run.failure;
+    return { byOutput, inheritedInputs: [], failure: run.failure };
+  }
+
+  /** How far an output of the candidate is from its partner; null when it has none. */
+  async #outputError(
+    name: string,
+    value: Tensor,
+    values: ValueMatch,
+  ): Promise<MeasuredError | null> {
+    const { store, tolerance } = this.#request;
+    const partner = values.partnerOf(name);
+    const wanted = partner === undefined ? undefined : await store.get(`w:${partner}`);
+    return wanted === undefined
+      ? null
+      : measureError(wanted, value, { ...tolerance, precision: values.precisionOf(name) });
   }
 
   #describe(key: string, { dtype, shape }: Tensor): void {
@@ -314,6 +351,16 @@ function mayNotFit(name: string, values: ValueMatch, left: TypedSide, right: Typ
   if (type === undefined || wanted === undefined) return true;
   if (dtypeClass(type.dtype) !== "float") return true;
   return type.shape?.length !== wanted.shape?.length;
+}
+
+/** Bytes of a model's weights, wherever they lie. */
+function weightByteLength({ initializers }: ModelGraph): number {
+  let byteLength = 0;
+  for (const { dims, dataType } of initializers.values()) {
+    const bits = dtypeFromOnnx(dataType)?.bitWidth ?? 0;
+    byteLength += dims.reduce((product, size) => product * Number(size), bits / 8);
+  }
+  return byteLength;
 }
 
 async function runWhole(side: CompareSide): Promise<TensorMap> {

@@ -4,6 +4,7 @@
 
 import type { GraphModule } from "../../graph/graph_module.ts";
 import type { GraphNode } from "../../graph/model_graph.ts";
+import type { ResidencyStrategy } from "../../hooks/residency_request.ts";
 import type { Engine } from "../../sessions/engine.ts";
 import type { ModelStructure } from "../model_structure.ts";
 
@@ -11,8 +12,9 @@ const BYTES = 4;
 const MATRIX_PRODUCTS: readonly string[] = ["MatMul", "Gemm"];
 
 /**
- * The native engine's first run reads what a module takes in and puts out twice: in ONNX Runtime's arena,
- * which keeps it, and in JavaScript's memory. Later runs put out into JavaScript's memory at once.
+ * The first run of each session of the native engine has what a module takes in and puts out twice: in
+ * ONNX Runtime's arena, which keeps it, and in JavaScript's memory. Later runs put out into JavaScript's
+ * memory at once. Counts where every module has a session of its own that stays.
  */
 const BORDER_COPIES = 2;
 /** Code and tables that the native engine touches when it first runs. Measured: 1.1 to 1.4 MiB. */
@@ -29,17 +31,21 @@ export type DimensionSizes = Readonly<Record<string, number>>;
 export function activationByteLength(
   structure: ModelStructure,
   modules: readonly GraphModule[],
-  { sizes, engine }: { readonly sizes: DimensionSizes; readonly engine: Engine["name"] },
+  { sizes, engine, strategy }: {
+    readonly sizes: DimensionSizes;
+    readonly engine: Engine["name"];
+    readonly strategy: ResidencyStrategy;
+  },
 ): number | null {
   const rows = rowsOf(structure, sizes);
   if (rows === null) return null;
   if (modules.length === 0) return 0;
-  const isNative = engine === "native";
+  const isDoubled = engine === "native" && (strategy === "mapped" || strategy === "prepacked");
   const widths = modules.map((module) => {
     const { inner, border } = widthsOf(structure, module);
-    return inner + (isNative ? BORDER_COPIES * border : 0);
+    return inner + (isDoubled ? BORDER_COPIES * border : 0);
   });
-  return Math.ceil(rows * Math.max(...widths) * BYTES + (isNative ? FIRST_RUN_BYTES : 0));
+  return Math.ceil(rows * Math.max(...widths) * BYTES + (isDoubled ? FIRST_RUN_BYTES : 0));
 }
 
 /** Rows that pass through the model: every size of its largest input but the last, features. */

@@ -59,8 +59,8 @@ export class ModelResidency implements Disposable {
     return makeSchedule({
       wishes,
       weightsOf: (module) => this.#weightsOf(module),
-      activationsOf: (modules, sizes) =>
-        activationByteLength(structure, modules, { sizes, engine: engine.name }),
+      activationsOf: (modules, { sizes, strategy }) =>
+        activationByteLength(structure, modules, { sizes, strategy, engine: engine.name }),
       modelByteLength: this.#modelByteLength ??= modelWeightByteLength(structure),
       means: {
         provider,

@@ -54,7 +54,10 @@ export interface ScheduleRequest {
   /** Bytes of activations of the largest of some modules; null when that cannot be told. */
   readonly activationsOf: (
     modules: readonly GraphModule[],
-    dimensions: Readonly<Record<string, number>>,
+    how: {
+      readonly sizes: Readonly<Record<string, number>>;
+      readonly strategy: ResidencyStrategy;
+    },
   ) => number | null;
   /** Bytes of all weights of the model. */
   readonly modelByteLength: number;
@@ -124,7 +127,7 @@ export function makeSchedule(request: ScheduleRequest): ResidencySchedule | null
         wishes.flatMap(({ module }, index) =>
           blocks[index]?.placement === "streamed" ? [module] : []
         ),
-        agreed.dimensions,
+        { sizes: agreed.dimensions, strategy },
       ),
     }),
   });

@@ -77,13 +77,19 @@ const UNITS: Readonly<Record<string, number>> = {
  * @throws {HooklineError} OPTION_INVALID.
  */
 export function offloadSettings(options: LayerwiseOffloadOptions): OffloadSettings {
+  if (typeof options !== "object" || options === null) {
+    throw invalid("options", "is no object", "give an object, or nothing");
+  }
   const unknown = Object.keys(options).find((name) => !(OPTIONS as string[]).includes(name));
   if (unknown !== undefined) {
     throw invalid(unknown, "is not known", `use some of ${OPTIONS.join(", ")}`);
   }
   const { resident = null, depth = null, strategy = "auto", cacheFolder = null } = options;
   const { dimensions = {} } = options;
-  if (!Object.values(dimensions).every((size) => Number.isSafeInteger(size) && size > 0)) {
+  const isMap = typeof dimensions === "object" && dimensions !== null;
+  if (
+    !isMap || !Object.values(dimensions).every((size) => Number.isSafeInteger(size) && size > 0)
+  ) {
     throw invalid("dimensions", "is no map of sizes", "give such as { batch: 1, tokens: 128 }");
   }
   if (depth !== null && !(Number.isSafeInteger(depth) && depth >= 0 && depth <= DEPTH_MAX)) {
@@ -126,7 +132,7 @@ function byteLengthOf(budget: number | string): number {
   if (Number.isSafeInteger(found) && found > 0) return found;
   throw invalid(
     "budget",
-    `is ${JSON.stringify(budget)}`,
+    `is ${typeof budget === "number" ? budget : JSON.stringify(budget)}`,
     'give bytes, or text such as "512MiB" or "2GB"',
   );
 }

@@ -5,7 +5,7 @@
 // into and out of arrays that stay, large ones are used where they lie and get a value for each call.
 
 import { emptyTensorMap, type Tensor, type TensorMap } from "../../tensor/tensor.ts";
-import type { DType } from "../../tensor/dtype.ts";
+import { type DType, dtypeInfo, storedByteLength } from "../../tensor/dtype.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { encodeText, handleIn, outCell, pointerTo } from "./_native_text.ts";
 import {
@@ -201,9 +201,10 @@ export class CallFrame {
     index: number,
   ): Staged | null {
     if (dtype === "string") return null;
-    const data = allocateElements(dtype, length);
-    const byteLength = length * data.BYTES_PER_ELEMENT;
+    const info = dtypeInfo(dtype);
+    const byteLength = info === undefined ? 0 : storedByteLength(info, length);
     if (byteLength > STAGED_BYTES) return null;
+    const data = allocateElements(dtype, length);
     const handle = borrowedValue(this.#host, form, { data, byteLength });
     cells[index] = Deno.UnsafePointer.value(handle);
     return { data, handle };

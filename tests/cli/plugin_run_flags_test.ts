@@ -27,7 +27,11 @@ export default {
 };`;
 
 /** An application that opens a model with a plugin and runs it once. */
-function application({ folder, plugin, lock }: PluginPlace, engine: string): string {
+function application(
+  { folder, plugin, lock }: PluginPlace,
+  engine: string,
+  level = "inline",
+): string {
   return `import { attachPlugins, loadPlugin, openModel, randomInputs } from ${
     JSON.stringify(pathToFileURL(join(ROOT, "mod.ts")).href)
   };
@@ -36,6 +40,7 @@ function application({ folder, plugin, lock }: PluginPlace, engine: string): str
   });
   await using plugin = await loadPlugin(${JSON.stringify(plugin)}, {
     lockFile: ${JSON.stringify(lock)}, outputFolder: ${JSON.stringify(folder)},
+    level: ${JSON.stringify(level)}, unstableWorkerOptions: true,
   });
   await using _attached = await attachPlugins(model, [plugin]);
   await model.run(randomInputs(1, model.inputs, { batch: 1, seq: 4 }));`;
@@ -103,4 +108,24 @@ Deno.test("hookline plugin run-flags names a model that is not there", async () 
   const outcome = await called(["plugin", "run-flags", "--model", "/none.onnx", "--json"]);
   assert.match(outcome.stdout, /MODEL_NOT_FOUND/);
   assert.equal(outcome.code, 2);
+});
+
+Deno.test("hookline plugin run-flags prints flags that suffice for workers and processes", async () => {
+  await withPlugin({ manifest: MANIFEST, code: CODE }, async (place) => {
+    const { folder, plugin, lock } = place;
+    const model = join(folder, "model", "bert.onnx");
+    await Deno.mkdir(join(folder, "model"));
+    copyFileSync(fixturePath("torch", "bert", "model.onnx"), model);
+    await pluginCall("grant", plugin, "--lock", lock);
+    for (const level of ["worker", "process"]) {
+      const { document } = await pluginCall(
+        ...["run-flags", "--model", model, "--plugin", plugin],
+        ...["--lock", lock, "--plugin-output", folder, "--plugin-level", level],
+      );
+      const script = join(folder, `${level}.ts`);
+      await Deno.writeTextFile(script, application(place, "napi", level));
+      const flags = document["flags"] as string[];
+      assert.equal(await run(script, flags), 0, flags.join(" "));
+    }
+  });
 });

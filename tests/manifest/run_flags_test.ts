@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { runFlags } from "../../manifest/run_flags.ts";
 import { rightsWith } from "./_guards.ts";
 
-const NONE = { ortFolder: "/ort", reads: [], writes: [], plugins: [], denoPath: "/bin/deno" };
+const PROCESSES = { programs: ["/bin/deno", "/bin/sh"], folder: "/tmp" };
+const NONE = { ortFolder: "/ort", reads: [], writes: [], plugins: [], processes: PROCESSES };
 
 Deno.test("runFlags() asks for ONNX Runtime alone where there is nothing else", () => {
   assert.deepEqual(runFlags(NONE), [
@@ -28,9 +29,9 @@ Deno.test("runFlags() adds what the plugins were granted, each once and sorted",
     "--allow-env=A,ORT_DISABLE_TELEMETRY",
     "--allow-ffi=/ort",
     "--allow-net=a.b:1,b.c",
-    "--allow-read=/models,/out,/plugins/a,,b",
-    "--allow-run=/bin/deno",
-    "--allow-write=/out",
+    "--allow-read=/models,/out,/plugins/a,,b,/tmp",
+    "--allow-run=/bin/deno,/bin/sh",
+    "--allow-write=/out,/tmp",
     "--unstable-worker-options",
   ]);
 });

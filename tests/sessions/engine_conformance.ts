@@ -290,6 +290,10 @@ export function engineConformance(
     const gone = new Float32Array(2);
     structuredClone(gone, { transfer: [gone.buffer] });
     await expectCode("FEED_DATA", fed(gone));
+    // Arrays that claim more than they hold: native code would read what lies behind them.
+    const claims = (data: object) => Object.defineProperty(data, "length", { value: 2 });
+    await expectCode("FEED_DATA", fed(claims(new Float32Array(1))));
+    await expectCode("FEED_DATA", fed(claims(Object.create(Float32Array.prototype))));
     await using strings = await open(identityModel("string", [2]));
     const mixed = ["a", 5] as unknown as string[];
     await expectCode(

@@ -65,3 +65,15 @@ Deno.test("NapiEngine keeps a session in the ledger when the library will not fr
   const error = await expectCode("INTERNAL", () => opened.release());
   assert.match(error.message, /cannot release stuck/);
 });
+
+Deno.test("NapiEngine refuses strings that the addon would cut off", async () => {
+  const bytes = identityModel("string", ["n"]);
+  await using session = await new NapiEngine().open(
+    { kind: "bytes", bytes, weightFolder: null },
+    { provider: "cpu", optimization: "all", threads: 1, prepacking: true, label: "m" },
+  );
+  const run = (text: string) =>
+    session.run({ x: { dtype: "string", shape: [2], data: ["a", text] } });
+  assert.deepEqual((await run("größer"))["y"]?.data, ["a", "größer"]);
+  await expectCode("FEED_DATA", () => run("b\0c"));
+});

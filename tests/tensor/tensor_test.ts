@@ -25,6 +25,10 @@ for (
     "an unknown dtype": () => tensor("float" as "float32", [1], new Float32Array(1)),
     "a negative dimension": () => tensor("float32", [-1], new Float32Array(0)),
     "a broken dimension": () => tensor("float32", [1.5], new Float32Array(1)),
+    "an array that claims more elements than it has": () =>
+      tensor("float32", [9], Object.defineProperty(new Float32Array(1), "length", { value: 9 })),
+    "an object that only looks like an array": () =>
+      tensor("float32", [9], Object.create(Float32Array.prototype, { length: { value: 9 } })),
     "shared memory": () => tensor("float32", [1], new Float32Array(new SharedArrayBuffer(4))),
   })
 ) {

@@ -68,7 +68,7 @@ Deno.test("compareReportHtml() says what a report without a guilty module means"
   const failed = madeReport(torn, [], { status: "diverged", notes: ["node Add failed"] });
   assert.match(
     shownText(compareReportHtml(failed)),
-    /gave no outputs to compare[^]*node Add failed/,
+    /gave nothing to compare with[^]*node Add failed/,
   );
   const none = madeReport([], [], { status: "incomparable" });
   assert.match(shownText(compareReportHtml(none)), /too little in common to be compared/);

@@ -26,7 +26,10 @@ Deno.test("offloadSettings() refuses bad options by name", () => {
     { resident: [0.5] },
     { resident: { stride: 0 } },
     { resident: { every: 2 } },
+    { budget: NaN },
     { dimensions: { tokens: 0 } },
+    { dimensions: null },
+    { dimensions: 7 },
     { prefetch: 1 },
   ];
   for (const option of bad) {
@@ -35,4 +38,7 @@ Deno.test("offloadSettings() refuses bad options by name", () => {
       message: new RegExp(`option "${Object.keys(option)[0]}"`),
     });
   }
+  assert.throws(() => offloadSettings(null as unknown as LayerwiseOffloadOptions), {
+    code: "OPTION_INVALID",
+  });
 });
