@@ -70,6 +70,22 @@ function hasColors(descriptor: number): boolean {
   return readEnvironment("CLICOLOR_FORCE") !== undefined || isatty(descriptor);
 }
 
+/** Control and direction characters, colours, tabs and line ends apart. */
+const CONTROL =
+  // deno-lint-ignore no-control-regex
+  /[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]|\u001b(?!\[[0-9;]*m)/g;
+
+/**
+ * Names come from model files: one that moves the cursor or turns the writing round must not rewrite what
+ * a person reads. Written as JSON writes them, so that documents stay what they are.
+ */
+function withoutControl(text: string): string {
+  return text.replaceAll(
+    CONTROL,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 class Stream {
   readonly #descriptor: number;
   #isBroken = false;
@@ -79,7 +95,7 @@ class Stream {
   }
 
   write(text: string): void {
-    const bytes = new TextEncoder().encode(text);
+    const bytes = new TextEncoder().encode(withoutControl(text));
     let done = 0;
     while (done < bytes.length && !this.#isBroken) {
       try {

@@ -19,6 +19,7 @@
  */
 
 export { compareModels, type CompareOptions } from "./compare/compare_models.ts";
+export type { FeedsOption } from "./compare/open_host.ts";
 export {
   type ComparedModel,
   type ComparedTensor,

@@ -1,5 +1,6 @@
 // Where the values of a comparison wait: in memory up to a byte budget, beyond it in one temporary file
-// that is made when it is first needed and removed when the store is closed. It knows tensors and names.
+// that is made when it is first needed and gone when the store is closed or the process ends. It knows
+// tensors and names.
 //
 // Invariant: what is kept never exceeds half the budget; the other half is for the tensors that a part
 // reads and writes while it runs. What does not fit goes to the file, and comes back bit for bit.
@@ -168,11 +169,23 @@ export class BoundaryStore {
     this.#peak = Math.max(this.#peak, this.#keptByteLength + this.#inUseByteLength);
   }
 
+  /** A file without a name is gone with the process, however that ends; Windows keeps names of open files. */
+  async #takeName(folder: string): Promise<void> {
+    try {
+      await rm(folder, { recursive: true });
+      this.#folder = null;
+    } catch {
+      // It is removed when the store is closed.
+    }
+  }
+
   async #opened(): Promise<FileHandle> {
     if (this.#file !== null) return this.#file;
     try {
-      this.#folder = await mkdtemp(join(spillFolder(), "hookline-compare-"));
-      return this.#file = await open(join(this.#folder, "values.bin"), "w+");
+      const folder = this.#folder = await mkdtemp(join(spillFolder(), "hookline-compare-"));
+      this.#file = await open(join(folder, "values.bin"), "w+");
+      await this.#takeName(folder);
+      return this.#file;
     } catch (cause) {
       throw writeError(this.#folder ?? spillFolder(), cause);
     }

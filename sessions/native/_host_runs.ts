@@ -77,13 +77,13 @@ export class HostRuns {
    * @throws what ONNX Runtime reports; `signal.reason` when it was aborted while it waited.
    */
   async run(given: HostCall): Promise<TensorMap> {
-    const shape = this.#calls.find(given.feeds, given.fetches);
+    let shape = this.#calls.find(given.feeds, given.fetches);
     let startMs = performance.now();
     let place = pacing.placeOf(shape.elapsedMs, startMs);
     while (place === "after a turn") {
       await turnEventLoop();
       given.signal?.throwIfAborted();
-      given.check();
+      shape = this.#findAgain(given);
       startMs = performance.now();
       place = pacing.placeOf(shape.elapsedMs, startMs);
     }
@@ -95,6 +95,12 @@ export class HostRuns {
   async release(): Promise<void> {
     this.#calls.retire();
     await this.#host.background.ReleaseSession(this.#session);
+  }
+
+  /** The shape after a wait: another one, or none at all, when somebody exchanged a feed meanwhile. */
+  #findAgain(given: HostCall): CallShape {
+    given.check();
+    return this.#calls.find(given.feeds, given.fetches);
   }
 
   /** A run on this thread; null when it failed: then it is done again on another one. */
@@ -136,11 +142,11 @@ export class HostRuns {
    * Runs with outputs of the shapes that came out before. ONNX Runtime refuses when they come out
    * otherwise; then it makes them itself, now and from then on.
    */
-  async #call(shape: CallShape, given: HostCall): Promise<TensorMap> {
+  async #call(found: CallShape, given: HostCall): Promise<TensorMap> {
     const place = gate.enter(given.signal);
     if (place !== null) await place;
     try {
-      if (place !== null) given.check();
+      const shape = place === null ? found : this.#findAgain(given);
       const frame = shape.take();
       if (!frame.knowsOutputs) return await this.#fly({ runs: this, shape, frame, given });
       let refusal: unknown;
@@ -152,6 +158,8 @@ export class HostRuns {
       }
       let outputs: TensorMap;
       try {
+        given.check();
+        if (!shape.matches(given.feeds, given.fetches)) throw refusal;
         const careful = shape.take({ guess: false });
         outputs = await this.#fly({ runs: this, shape, frame: careful, given });
       } catch {

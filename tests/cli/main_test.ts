@@ -197,3 +197,14 @@ Deno.test({
     assert.equal(stderr, "");
   },
 });
+
+Deno.test("hookline shows control and direction characters of names, colours apart, and keeps JSON", async () => {
+  const name = "no\u001b[2Jsuch\u202efile\u0007.onnx";
+  const words = await hookline(["inspect", name], { env: { NO_COLOR: "", FORCE_COLOR: "1" } });
+  assert.equal(words.code, 2);
+  assert.match(words.stderr, /no\\u001b\[2Jsuch\\u202efile\\u0007\.onnx/);
+  assert.ok(words.stderr.includes("\u001b[31m"), "its own colours pass");
+  const { stdout } = await hookline(["inspect", name, "--json"]);
+  assert.ok(!stdout.includes("\u202e"));
+  assert.ok(JSON.parse(stdout).error.message.includes(name));
+});

@@ -25,7 +25,7 @@ Deno.test("a store within its budget writes no file", async () => {
   assert.deepEqual(folders(), before);
 });
 
-Deno.test("what exceeds the budget comes back bit for bit, and the file goes when the store closes", async () => {
+Deno.test("what exceeds the budget comes back bit for bit, from a file that nobody finds later", async () => {
   const before = folders();
   const store = new BoundaryStore(100);
   const values: readonly Tensor[] = [
@@ -39,7 +39,8 @@ Deno.test("what exceeds the budget comes back bit for bit, and the file goes whe
   for (const [index, value] of values.entries()) await store.put(`v${index}`, value);
   assert.ok(store.use.spilledByteLength >= 120);
   assert.ok(store.use.peakByteLength <= 50);
-  assert.equal(folders().length, before.length + 1);
+  // Where an open file can lose its name, nothing is left behind even by a process that is killed.
+  assert.equal(folders().length, before.length + (Deno.build.os === "windows" ? 1 : 0));
   for (const [index, value] of values.entries()) {
     assert.deepEqual(await store.get(`v${index}`), value);
   }

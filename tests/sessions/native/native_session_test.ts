@@ -191,3 +191,18 @@ Deno.test("a thousand runs at once all come out right, and those that wait can b
   await assert.rejects(waiting, (error) => error === reason);
   assert.deepEqual(await Promise.all(runs), Array.from({ length: 1000 }, (_, index) => index));
 });
+
+Deno.test("feeds that are exchanged while a run waits never mix with older ones", async () => {
+  await using session = await open(buildModel({
+    inputs: [{ name: "x", dtype: "float32", shape: ["n"] }],
+    outputs: [{ name: "y", dtype: "float32", shape: ["n"] }],
+    nodes: [{ op: "Neg", inputs: ["x"], outputs: ["y"] }],
+  }));
+  const old = float32([4], [1, 2, 3, 4]);
+  for (let run = 0; run < 3; run++) await session.run({ x: old }); // learns that it is quick
+  const feeds = { x: old };
+  const runs = Array.from({ length: 3000 }, () => session.run(feeds));
+  feeds.x = float32([2], [7, 8]);
+  const found = new Set((await Promise.all(runs)).map(({ y }) => String(y?.data)));
+  assert.deepEqual([...found].sort(), ["-1,-2,-3,-4", "-7,-8"]);
+});
