@@ -19,7 +19,6 @@
  */
 
 export { compareModels, type CompareOptions } from "./compare/compare_models.ts";
-export type { FeedsOption } from "./compare/open_host.ts";
 export {
   type ComparedModel,
   type ComparedTensor,

@@ -260,6 +260,9 @@ export class Model {
    *
    * Shape: as the model declares; `feeds` holds every input by name, the result every output.
    *
+   * The feeds are borrowed until the promise settles, because another thread reads them where they lie:
+   * writing to them changes numbers, transferring or detaching their buffers can end the process.
+   *
    * @throws {HooklineError} a FEED_ code when the feeds do not fit, a HOOK_ code when a hook fails, a
    * SESSION_ code when ONNX Runtime fails, MODEL_CLOSED; `signal.reason` when aborted.
    */

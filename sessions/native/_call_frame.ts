@@ -231,8 +231,9 @@ function fixed(data: NumericData): NumericData {
 
 /** Copies elements bit for bit, also where half floats come as their bits. */
 function copyBits(from: NumericData, to: NumericData): void {
+  if (from.length === 0) return; // it may be detached
   if (from.constructor === to.constructor) to.set(from as never);
-  else if (from.length > 0) bits(to).set(bits(from));
+  else bits(to).set(bits(from));
 }
 
 function bits(data: NumericData): Uint8Array {

@@ -82,7 +82,6 @@ export class HostRuns {
     let place = pacing.placeOf(shape.elapsedMs, startMs);
     while (place === "after a turn") {
       await turnEventLoop();
-      given.signal?.throwIfAborted();
       shape = this.#findAgain(given);
       startMs = performance.now();
       place = pacing.placeOf(shape.elapsedMs, startMs);
@@ -99,6 +98,7 @@ export class HostRuns {
 
   /** The shape after a wait: another one, or none at all, when somebody exchanged a feed meanwhile. */
   #findAgain(given: HostCall): CallShape {
+    given.signal?.throwIfAborted();
     given.check();
     return this.#calls.find(given.feeds, given.fetches);
   }
