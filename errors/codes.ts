@@ -79,7 +79,8 @@ export const ERROR_CODES = {
   PLUGIN_MODULE: "a plugin's main module does not load or does not export a plugin",
   PLUGIN_UNSUITED: "a plugin does not work with this runtime, ONNX Runtime or execution provider",
   PLUGIN_ISOLATION: "a plugin cannot run at the level of isolation that was asked for",
-  WORKER_FLAG_MISSING: "a plugin wants a worker, and the application did not say that Deno's flag is on",
+  WORKER_FLAG_MISSING:
+    "a plugin wants a worker, and the application did not say that Deno's flag is on",
   HARDEN_REFUSED: "permissions cannot be given up while something that is open still needs them",
   GRANTS_INVALID: "the file of grants is damaged or of an unknown version",
   CAPTURE_EMPTY: "a requested capture recorded nothing, because none of its modules ran",

@@ -5,7 +5,7 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import { type HookAccess, type HookPhase, hookPhases, type ModelHook } from "./model_hook.ts";
-import { type AdmittedResidency, admitResidency } from "./residency_request.ts";
+import { admitResidency, type AdmittedResidency } from "./residency_request.ts";
 
 /** How a hook is registered. */
 export interface RegisterOptions {

@@ -283,10 +283,7 @@ export class Model {
     return this.#run(feeds, options ?? {});
   }
 
-  /**
-   * Opens what the next run needs, so that the first run is as fast as the others. A run does the same
-   * by itself.
-   */
+  /** Opens what the next run needs, so that it is as fast as the others; a run does so by itself. */
   async prepare(): Promise<void> {
     this.#requireOpen();
     await this.#activate(undefined).ready;

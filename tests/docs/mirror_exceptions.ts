@@ -68,7 +68,8 @@ export const UNMIRRORED_TESTS: Readonly<Record<string, string>> = {
     "the evil plugin at every level, through all of manifest/isolation",
   "tests/parity/compare/compare_memory_test.ts": "the byte budget as the system sees it",
   "tests/parity/compare/harmless_test.ts": "what a comparison must not take for a difference",
-  "tests/parity/compare/optimised_files_test.ts": "what an optimiser does to the borders of modules",
+  "tests/parity/compare/optimised_files_test.ts":
+    "what an optimiser does to the borders of modules",
   "tests/parity/compare/seeded_faults_test.ts": "what a comparison must name",
   "tests/parity/compare/silero_precision_test.ts": "a comparison of one real network's precisions",
   "tests/parity/report/report_browser_test.ts": "the pages of all three reports, in a real browser",

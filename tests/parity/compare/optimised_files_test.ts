@@ -10,6 +10,7 @@ import { compareModels } from "../../../parity/compare/compare_models.ts";
 import type { CompareReport } from "../../../parity/compare/compare_report.ts";
 import { randomInputs } from "../../../formats/random_inputs.ts";
 import { ModelStructure } from "../../../pipeline/model_structure.ts";
+import { ortSessionOptions } from "../../../sessions/session_options.ts";
 import { loadOrt } from "../../../sessions/ort_loader.ts";
 import type { TensorMap } from "../../../tensor/tensor.ts";
 import { fixturePath } from "../../support/fixture_path.ts";
@@ -30,11 +31,11 @@ async function withOptimised(
   try {
     const optimised = join(folder, "optimised.onnx");
     const { module: { InferenceSession } } = await loadOrt();
+    const settings = { provider: "cpu", threads: 1, prepacking: true, label: "optimised" } as const;
+    const options = ortSessionOptions({ ...settings, optimization: level }, null);
     const session = await InferenceSession.create(path, {
-      executionProviders: ["cpu"],
-      graphOptimizationLevel: level,
+      ...options,
       optimizedModelFilePath: optimised,
-      logSeverityLevel: 3,
     });
     await session.release();
     await check(optimised);
