@@ -204,7 +204,10 @@ export class DeviceRuns {
 }
 
 function bytesOf(data: NumericData): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  // A buffer that was given away has no bytes, and an empty tensor needs none.
+  return data.byteLength === 0
+    ? new Uint8Array(0)
+    : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function placesOf(
