@@ -35,7 +35,7 @@ Deno.test("sessionSettings() are the model's, changed where the opening says so"
     optimization: "all",
     threads: 3,
     prepacking: false,
-    arena: false,
+    arena: "shared",
     label: "chain",
   });
   assert.equal(sessionSettings(HOST, segmentOpening(HOST, FACTS, { isWhole: true })).arena, true);
