@@ -3,7 +3,7 @@
 // `import type` of them, so that it runs where nothing of Hookline can be imported. It knows nothing of
 // registries, sessions or levels of isolation. Invariant: what is not in PluginHost is not granted.
 
-import type { HookPhase, ModuleFacts, OriginalForward } from "../hooks/model_hook.ts";
+import type { ForwardCall, HookPhase, ModuleFacts, OriginalForward } from "../hooks/model_hook.ts";
 import type { TensorMap } from "../tensor/tensor.ts";
 import type { CallTensors } from "./tensor_facts.ts";
 
@@ -23,21 +23,7 @@ export type PluginPhase = Extract<
 >;
 
 /** One forward call of one module, as a plugin's hook sees it: plain data and the caller's signal. */
-export interface PluginCall {
-  /** The module. */
-  readonly module: ModuleFacts;
-  /** Which call of this module within this run of the model, from 0. */
-  readonly callIndex: number;
-  /** The names of the module's inputs, in order. */
-  readonly inputNames: readonly string[];
-  /** The names of the module's outputs, in order. */
-  readonly outputNames: readonly string[];
-  /** Which run of the model, from 0. */
-  readonly runId: number;
-  /** The step that `traceStep` set around the run, or null. */
-  readonly step: number | null;
-  /** The state context that `withContext` set around the run, or `"default"`. */
-  readonly context: string;
+export interface PluginCall extends Omit<ForwardCall, "signal"> {
   /** The call's tensors described: all that is told at the read levels `shape` and `stats`. */
   readonly tensors?: CallTensors;
   /** The caller's signal; absent in a worker and in a process of its own, where it cannot reach. */

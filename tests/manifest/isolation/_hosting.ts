@@ -14,25 +14,10 @@ import type { PluginCall } from "../../../manifest/plugin_module.ts";
 import { float32, type Tensor, tensor, type TensorMap } from "../../../tensor/tensor.ts";
 import { expectCode } from "../../sessions/expect_code.ts";
 import { fixturePath } from "../../support/fixture_path.ts";
+import { rightsWith } from "../_guards.ts";
 
 /** The rights of an observer that may read values and nothing else. */
-export const OBSERVER: EffectiveRights = Object.freeze({
-  plugin: "steady",
-  readActivations: "values",
-  modules: ["**"],
-  writeActivations: false,
-  changesShape: false,
-  replaceForward: false,
-  skipForward: false,
-  readInputs: [],
-  readOutputs: [],
-  manageResidency: false,
-  fsRead: [],
-  fsWrite: [],
-  env: [],
-  net: [],
-  because: [],
-});
+export const OBSERVER: EffectiveRights = Object.freeze(rightsWith({ plugin: "steady" }));
 
 /** What changes of a spec; `audited` and `logged` are filled while the plugin runs. */
 export interface SpecChanges extends Partial<Omit<HostSpec, "rights">> {
