@@ -6,41 +6,17 @@ import { HooklineError } from "../errors/hookline_error.ts";
 import { HookRegistry } from "../hooks/hook_registry.ts";
 import { hookPhases, type ModelHook } from "../hooks/model_hook.ts";
 import { compareHooks, hookWords, KIND_ACCESSES } from "../manifest/declared_hooks.ts";
-import type { EffectiveRights } from "../manifest/effective_rights.ts";
-import { newTally, type PluginTally } from "../manifest/guarded_hook.ts";
 import { importMain, moduleFault } from "../manifest/inline_host.ts";
-import { type IntegrityState, requireUnchanged } from "../manifest/integrity.ts";
-import type { IsolationLevel, PluginManifest } from "../manifest/plugin_manifest.ts";
+import { requireUnchanged } from "../manifest/integrity.ts";
 import { requireSuited, unprepared } from "./hosted_plugin.ts";
-import type { LoadedPlugin, PluginSpec } from "./load_plugin.ts";
+import type { LoadedPlugin } from "./load_plugin.ts";
+import { SpecifiedPlugin } from "./_specified_plugin.ts";
 import type { Model } from "./model.ts";
 import type { Plugin, PluginContext } from "./plugin.ts";
 
 /** A plugin whose main module exports a factory. */
-export class FactoryPlugin implements LoadedPlugin {
-  readonly name: string;
-  readonly requires: readonly string[];
-  readonly manifest: PluginManifest;
-  readonly rights: EffectiveRights;
-  readonly level: IsolationLevel;
-  readonly integrity: IntegrityState;
-  readonly tally: PluginTally = newTally();
-  readonly root: string;
-  readonly #spec: PluginSpec;
+export class FactoryPlugin extends SpecifiedPlugin implements LoadedPlugin {
   #made: Plugin | null = null;
-
-  /** Loads nothing yet. */
-  constructor(spec: PluginSpec) {
-    const { manifest, root } = spec.folder;
-    this.name = manifest.name;
-    this.requires = manifest.order.requires;
-    this.manifest = manifest;
-    this.rights = spec.rights;
-    this.level = spec.level;
-    this.integrity = spec.integrity;
-    this.root = root;
-    this.#spec = spec;
-  }
 
   /** Loads the code and makes the plugin; nothing is registered. */
   async prepare(model: Model, context: PluginContext): Promise<void> {
@@ -83,17 +59,17 @@ export class FactoryPlugin implements LoadedPlugin {
 
   async #make(): Promise<Plugin> {
     const { manifest, root } = this;
-    const { folder, codeSha256 } = this.#spec;
+    const { folder, codeSha256 } = this.spec;
     if (codeSha256 !== null) requireUnchanged(folder, codeSha256);
     const exports = await importMain({ root, manifest });
     const factory = exports[manifest.factory ?? ""];
     if (typeof factory !== "function") {
       throw moduleFault(manifest, `it exports no function "${manifest.factory}"`);
     }
-    const { options } = this.#spec;
-    const given = options === null && this.#spec.modules === null ? {} : {
+    const { options } = this.spec;
+    const given = options === null && this.spec.modules === null ? {} : {
       ...(typeof options === "object" && options !== null ? options : {}),
-      ...(this.#spec.modules === null ? {} : { modules: this.#spec.modules }),
+      ...(this.spec.modules === null ? {} : { modules: this.spec.modules }),
     };
     const made = factory(given) as Partial<Plugin> | null | undefined;
     if (typeof made === "object" && made !== null && typeof made.attach === "function") {

@@ -5,20 +5,20 @@
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { GraphModule } from "../graph/graph_module.ts";
 import { selectModules } from "../graph/selector.ts";
-import type { DeclaredHook, IsolationLevel, PluginManifest } from "../manifest/plugin_manifest.ts";
-import type { EffectiveRights } from "../manifest/effective_rights.ts";
+import type { DeclaredHook, PluginManifest } from "../manifest/plugin_manifest.ts";
 import {
   compareHooks,
   hookWords,
   implementedPhases,
   natureOf,
 } from "../manifest/declared_hooks.ts";
-import { guardHook, newTally, type PluginTally } from "../manifest/guarded_hook.ts";
+import { guardHook } from "../manifest/guarded_hook.ts";
 import { requireOnnxRuntime, unsuited } from "../manifest/hook_api.ts";
 import { hostInline, type LoadedModule } from "../manifest/inline_host.ts";
-import { type IntegrityState, requireUnchanged } from "../manifest/integrity.ts";
+import { requireUnchanged } from "../manifest/integrity.ts";
 import type { ModelHook } from "../hooks/model_hook.ts";
 import type { LoadedPlugin, PluginSpec } from "./load_plugin.ts";
+import { SpecifiedPlugin } from "./_specified_plugin.ts";
 import type { Model } from "./model.ts";
 import type { PluginContext } from "./plugin.ts";
 
@@ -26,37 +26,15 @@ import type { PluginContext } from "./plugin.ts";
 type Prepared = readonly { readonly path: string; readonly hook: ModelHook }[];
 
 /** A plugin whose main module exports a `PluginModule`. */
-export class HostedPlugin implements LoadedPlugin {
-  readonly name: string;
-  readonly requires: readonly string[];
-  readonly manifest: PluginManifest;
-  readonly rights: EffectiveRights;
-  readonly level: IsolationLevel;
-  readonly integrity: IntegrityState;
-  readonly tally: PluginTally = newTally();
-  readonly root: string;
-  readonly #spec: PluginSpec;
+export class HostedPlugin extends SpecifiedPlugin implements LoadedPlugin {
   #prepared = new WeakMap<Model, Prepared>();
   #host: Promise<LoadedModule> | null = null;
   #attachments = 0;
 
-  /** Loads nothing yet. */
-  constructor(spec: PluginSpec) {
-    const { manifest, root } = spec.folder;
-    this.name = manifest.name;
-    this.requires = manifest.order.requires;
-    this.manifest = manifest;
-    this.rights = spec.rights;
-    this.level = spec.level;
-    this.integrity = spec.integrity;
-    this.root = root;
-    this.#spec = spec;
-  }
-
   /** Loads the code and makes the hooks for a model; nothing is registered. */
   async prepare(model: Model): Promise<void> {
     await requireSuited(this.manifest, model);
-    const modules = matchedModules(model, this.#spec);
+    const modules = matchedModules(model, this.spec);
     try {
       await this.#makeHooks(model, modules);
     } catch (error) {
@@ -68,7 +46,7 @@ export class HostedPlugin implements LoadedPlugin {
 
   async #makeHooks(model: Model, modules: readonly GraphModule[]): Promise<void> {
     const { manifest } = this;
-    const host = await (this.#host ??= openHost(this.#spec));
+    const host = await (this.#host ??= openHost(this.spec));
     const implemented = new Set<DeclaredHook>();
     const prepared: { path: string; hook: ModelHook }[] = [];
     for (const { path, className, calls } of modules) {
@@ -87,7 +65,7 @@ export class HostedPlugin implements LoadedPlugin {
           level: this.level,
           hook,
           tally: this.tally,
-          audit: this.#spec.audit,
+          audit: this.spec.audit,
           modelInputs: model.inputs.map(({ name }) => name),
           modelOutputs: model.outputs.map(({ name }) => name),
         }),
