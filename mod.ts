@@ -84,10 +84,13 @@ export { decodeJsonTensors } from "./formats/json_tensors.ts";
 export { fromJsonBigint, fromJsonNumber, type JsonValue, toJson } from "./formats/json_numbers.ts";
 export { tensorDigest } from "./formats/tensor_digest.ts";
 export type {
+  ChainLink,
+  ChainRunOptions,
   DeviceRun,
   Engine,
   EngineSession,
   OptimizationLevel,
+  SessionChain,
   SessionRunOptions,
   SessionSettings,
   SessionSource,

@@ -13,7 +13,7 @@ import { isolationBench } from "./isolation_bench.ts";
 import { nativeBench } from "./native_bench.ts";
 import { offloadBench } from "./offload_bench.ts";
 import { openBench } from "./open_bench.ts";
-import { splitBench, tappedBench } from "./plans_bench.ts";
+import { editedBench, splitBench, tappedBench } from "./plans_bench.ts";
 import { traceBench } from "./trace_bench.ts";
 import { traceDiffBench } from "./trace_diff_bench.ts";
 import { wholeBench } from "./whole_bench.ts";
@@ -23,6 +23,7 @@ export const BENCHES: readonly Bench[] = [
   wholeBench,
   tappedBench,
   splitBench,
+  editedBench,
   dispatchBench,
   openBench,
   inspectBench,

@@ -16,6 +16,7 @@ import {
   segmentOpening,
   type SessionHost,
 } from "./segment_opening.ts";
+import { type ChainedRow, chainRows, segmentRows } from "./segment_rows.ts";
 import type { SessionLease, SessionPool } from "./session_pool.ts";
 import { cannotCross, type ValueTypes } from "./value_types.ts";
 
@@ -39,6 +40,8 @@ export class CompiledPlan {
   /** One for each segment; null for one that is opened for each call of its module. */
   #leases: Promise<readonly (SessionLease | null)[]> | null = null;
   #sessions: readonly (EngineSession | null)[] = [];
+  /** Rows of segments that run without coming back; null until the sessions are open. */
+  #rows: ReadonlyMap<PlanStep, ChainedRow> | null = null;
   #users = 0;
   /** What segments leave for later segments; found once. */
   #passedOn: ReadonlySet<string> | null = null;
@@ -55,6 +58,11 @@ export class CompiledPlan {
     const session = this.residency?.session(segment) ?? this.#sessions[segment.index] ?? null;
     if (session === null) throw internalError(`segment ${segment.index} has no session`);
     return session;
+  }
+
+  /** The row that begins with a step, where the engine can run it as one; the plan is held. */
+  rowAt(step: PlanStep): ChainedRow | null {
+    return this.#rows?.get(step) ?? null;
   }
 
   /** True when values can stay on a device between segments; the plan is held. */
@@ -88,8 +96,10 @@ export class CompiledPlan {
     const opening = this.#leases ??= this.#open();
     try {
       const leases = await opening;
+      if (this.#rows !== null) return this.whole; // another hold has seen them
       this.#sessions = leases.map((lease) => lease?.session ?? null);
       if (this.plan.kind === "whole") this.whole = this.#sessions[0] ?? null;
+      this.#rows = this.#chainRows();
       return this.whole;
     } catch (error) {
       if (this.#leases === opening) this.#leases = null; // the next hold tries again
@@ -105,9 +115,21 @@ export class CompiledPlan {
     this.#leases = null;
     this.#sessions = [];
     this.whole = null;
+    for (const { chain } of this.#rows?.values() ?? []) chain.release();
+    this.#rows = null;
     if (leases === null) return;
     await this.residency?.closed();
     for (const lease of await leases) await lease?.release();
+  }
+
+  #chainRows(): ReadonlyMap<PlanStep, ChainedRow> {
+    const { steps, outputs } = this.plan;
+    const rows = segmentRows({
+      steps,
+      wanted: outputs,
+      comesByItself: (step) => this.residency?.comesByItself(step) === true,
+    });
+    return chainRows(this.#host.engine, rows, ({ index }) => this.#sessions[index] ?? null);
   }
 
   async #open(): Promise<readonly (SessionLease | null)[]> {

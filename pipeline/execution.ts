@@ -6,16 +6,18 @@
 
 import { internalError } from "../errors/hookline_error.ts";
 import { ModuleDispatch } from "../hooks/dispatch.ts";
-import type { ForwardCall, ModuleFacts } from "../hooks/model_hook.ts";
+import type { ForwardCall, HookPhase, ModuleFacts } from "../hooks/model_hook.ts";
 import type { HookOrder } from "../hooks/order.ts";
 import type { GraphModule, ModuleCall } from "../graph/graph_module.ts";
 import { copyTensor, emptyTensorMap, type Tensor, type TensorMap } from "../tensor/tensor.ts";
 import type { RunValue, RunValueMap } from "../sessions/device_tensor.ts";
+import type { ChainRunOptions } from "../sessions/engine.ts";
 import type { CompiledPlan } from "./compiled_plan.ts";
 import { DeviceValues, type HookSide } from "./device_values.ts";
 import { PrivateTensors } from "./residency/private_tensors.ts";
 import type { ResidencyRun } from "./residency/residency_run.ts";
 import type { EventStep, ModuleStep, Plan, PlanStep, SegmentStep } from "./plan.ts";
+import { type ChainedRow, readsOf, type SegmentRow } from "./segment_rows.ts";
 
 /** A hooked module as a run needs it. */
 export interface RunModule {
@@ -69,6 +71,9 @@ interface RegionState {
   readonly given: RunValueMap;
   readonly open: Map<string, ModuleDispatch>;
 }
+
+/** Methods of hooks that are not called within a run. */
+const BESIDE_RUNS: ReadonlySet<HookPhase> = new Set(["onAttach", "resetState", "onDetach"]);
 
 /** One run. */
 export class Execution {
@@ -128,16 +133,16 @@ export class Execution {
     const last = lastReads(steps);
     const kept = new Set(wanted);
     try {
-      for (const [index, step] of steps.entries()) {
+      for (let index = 0; index < steps.length;) {
         this.#context.signal?.throwIfAborted();
-        if (step.kind === "segment") await this.#segment(step, region);
-        else if (step.kind === "module") await this.#module(step, region);
-        else await this.#event(step, region);
+        const count = await this.#steps(steps[index] as PlanStep, region);
         // A long split holds a few activations, not all.
-        for (const name of last[index] ?? []) {
-          if (kept.has(name)) continue;
-          this.#drop(name, region);
-          region.values.delete(name);
+        for (const end = index + count; index < end; index++) {
+          for (const name of last[index] ?? []) {
+            if (kept.has(name)) continue;
+            this.#drop(name, region);
+            region.values.delete(name);
+          }
         }
       }
       this.#context.signal?.throwIfAborted();
@@ -145,6 +150,51 @@ export class Execution {
     } catch (error) {
       throw await unwound(region, error);
     }
+  }
+
+  /** Runs a step, or the row of segments that begins with it. Resolves to how many steps that were. */
+  async #steps(step: PlanStep, region: RegionState): Promise<number> {
+    const chained = this.#context.compiled.rowAt(step);
+    if (chained !== null && this.#isUnseen(chained.row)) {
+      await this.#row(chained, region);
+      return chained.row.segments.length;
+    }
+    if (step.kind === "segment") await this.#segment(step, region);
+    else if (step.kind === "module") await this.#module(step, region);
+    else await this.#event(step, region);
+    return 1;
+  }
+
+  async #row({ row, chain }: ChainedRow, { values }: RegionState): Promise<void> {
+    const { signal } = this.#context;
+    const feeds = pick(values, row.inputs) as TensorMap;
+    const outputs = await chain.run(feeds, { signal, ...this.#weightsOf(row) });
+    for (const name of row.outputs) values.set(name, outputs[name] as RunValue);
+    this.#private?.made(Object.values(outputs));
+  }
+
+  /** How the weights of a row's streamed modules come and go; nothing where all of them stay. */
+  #weightsOf({ modules }: SegmentRow): Pick<ChainRunOptions, "around" | "before"> {
+    const residency = this.#residency;
+    if (residency === null) return {};
+    const moduleAt = (index: number): string | null => modules[index] ?? null;
+    return {
+      around: (index, run) => {
+        const module = moduleAt(index);
+        return module === null ? run() : residency.around(module, run);
+      },
+      before: (index) => residency.pass(moduleAt(index)),
+    };
+  }
+
+  /** True when no hook of a row's modules has anything to do in a run. */
+  #isUnseen({ modules }: SegmentRow): boolean {
+    return modules.every((module) => {
+      const order = module === null ? null : this.#context.modules.get(module)?.order ?? null;
+      if (order === null) return true;
+      return order.missing.length === 0 &&
+        order.entering.every(({ phases }) => phases.every((phase) => BESIDE_RUNS.has(phase)));
+    });
   }
 
   async #segment(segment: SegmentStep, { values }: RegionState): Promise<void> {
@@ -336,8 +386,7 @@ function lastReads(steps: readonly PlanStep[]): readonly (readonly string[])[] {
   if (known !== undefined) return known;
   const last = new Map<string, number>();
   for (const [index, step] of steps.entries()) {
-    const reads = step.kind === "segment" || step.kind === "module" ? step.inputs : step.values;
-    for (const name of reads) last.set(name, index);
+    for (const name of readsOf(step)) last.set(name, index);
   }
   const byStep: string[][] = steps.map(() => []);
   for (const [name, index] of last) byStep[index]?.push(name);

@@ -260,8 +260,8 @@ export class Model {
    *
    * Shape: as the model declares; `feeds` holds every input by name, the result every output.
    *
-   * The feeds are borrowed until the promise settles, because another thread reads them where they lie:
-   * writing to them changes numbers, transferring or detaching their buffers can end the process.
+   * Leave the feeds alone until the promise settles: each is read when the run gets there. Writing to one
+   * before may change numbers; one transferred before is refused, FEED_DATA (on the napi engine SESSION_RUN).
    *
    * @throws {HooklineError} a FEED_ code when the feeds do not fit, a HOOK_ code when a hook fails, a
    * SESSION_ code when ONNX Runtime fails, MODEL_CLOSED; `signal.reason` when aborted.
@@ -345,10 +345,11 @@ export class Model {
   /** Takes the plan and the hooks together, before anything is awaited: they belong to one version. */
   #begin(options: RunOptions): HeldRun {
     const { plan, outputs } = options;
-    if (plan !== undefined) this.#planner.requireCurrent(plan, outputs);
-    const { compiled } = plan === undefined
-      ? this.#activate(outputs)
-      : this.#active.activate(this.#version, `plan ${plan.hash}`, () => plan);
+    const { compiled } = plan === undefined ? this.#activate(outputs) : this.#active.activate(
+      this.#version,
+      `plan ${plan.hash} ${outputs === undefined} ${this.#participation()}`,
+      () => this.#planner.requireCurrent(plan, outputs),
+    );
     return this.#runs.begin(compiled, this.#registries);
   }
 

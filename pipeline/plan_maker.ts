@@ -86,12 +86,12 @@ export class PlanMaker {
   }
 
   /**
-   * Refuses a plan that was made for other hooks: it would run them where it provides nothing for them.
+   * Returns the plan. Refuses one that was made for other hooks: it would run them where it provides nothing for them.
    * Refuses other outputs beside a plan, which has its own.
    *
    * @throws {HooklineError} OPTION_INVALID.
    */
-  requireCurrent(plan: Plan, outputs: readonly string[] | undefined): void {
+  requireCurrent(plan: Plan, outputs: readonly string[] | undefined): Plan {
     if (outputs !== undefined) {
       throw new HooklineError("OPTION_INVALID", {
         message:
@@ -101,7 +101,7 @@ export class PlanMaker {
       });
     }
     const { orderKeys } = this.#hookDemands();
-    if (plan.madeFor === planSubject(this.#structure.hash, orderKeys)) return;
+    if (plan.madeFor === planSubject(this.#structure.hash, orderKeys)) return plan;
     const { label } = this.#structure.skeleton;
     throw new HooklineError("OPTION_INVALID", {
       message: `cannot run this plan on "${label}": it was made for other hooks or another model`,

@@ -152,6 +152,11 @@ export async function verifyModel(
     plans: [tapped.plan, split.plan],
     rounds,
     now: options.now ?? (() => performance.now()),
+    // A plan that has run before may run in a quicker way: every run counts.
+    onRun: (index, outputs) => {
+      const found = compare(reference, outputs, options);
+      results[index] = worse(results[index] as Comparison, found);
+    },
   });
   const [wholeMs = 0, tappedMs = 0, splitMs = 0] = times;
   const part = (index: number, elapsedMs: number, plan: Plan): Omit<VerifyPart, "skipped"> => ({
@@ -246,6 +251,14 @@ function compare(
   return { status, bitsDiffering, maxAbs };
 }
 
+function worse(left: Comparison, right: Comparison): Comparison {
+  return {
+    status: worst([left.status, right.status]),
+    bitsDiffering: Math.max(left.bitsDiffering, right.bitsDiffering),
+    maxAbs: Math.max(left.maxAbs, right.maxAbs),
+  };
+}
+
 function worst(all: readonly VerifyStatus[]): VerifyStatus {
   if (all.includes("differs")) return "differs";
   return all.includes("within tolerance") ? "within tolerance" : "exact";
@@ -259,18 +272,21 @@ function total(counts: Readonly<Record<string, number>>): number {
 async function measure(
   model: Model,
   feeds: TensorMap,
-  { plans, rounds, now }: {
+  { plans, rounds, now, onRun }: {
     readonly plans: readonly Plan[];
     readonly rounds: number;
     readonly now: () => number;
+    /** Gets what each run of a plan made, outside of the time. */
+    readonly onRun: (index: number, outputs: TensorMap) => void;
   },
 ): Promise<number[]> {
   const times: number[][] = [[], ...plans.map(() => [])];
   for (let round = 0; round < rounds; round++) {
     for (const [index, plan] of [null, ...plans].entries()) {
       const start = now();
-      await (plan === null ? model.run(feeds) : model.run(feeds, { plan }));
+      const outputs = await (plan === null ? model.run(feeds) : model.run(feeds, { plan }));
       times[index]?.push(now() - start);
+      if (plan !== null) onRun(index - 1, outputs);
     }
   }
   return times.map((series) => series.sort((left, right) => left - right)[series.length >> 1] ?? 0);

@@ -98,7 +98,7 @@ export interface SessionRunOptions {
  * Runs a model with values that lie on its device already, and leaves outputs there.
  *
  * @param feeds A tensor, or a value that a session of the same provider left on the device, for each
- * input. They are borrowed until the promise settles.
+ * input. Leave them alone until the promise settles, as those of {@linkcode EngineSession.run}.
  * @param fetches The outputs wanted.
  * @param options Which of the outputs stay, and the signal that ends the run.
  * @returns A value on the device for each output of `keep` that the graph makes there, a tensor for every
@@ -119,8 +119,11 @@ export interface EngineSession {
   /** The declared outputs, in the graph's order. */
   readonly outputs: readonly ValueSpec[];
   /**
-   * Runs the model. Feeds are borrowed until the promise settles: neither write to them nor transfer
-   * them before. The outputs belong to the caller and share no memory with feeds or with other runs.
+   * Runs the model. Leave the feeds alone until the promise settles: each engine reads them once, the
+   * native one in this very call unless the run waits for its turn, the napi one in a coming turn of the
+   * event loop. What is written to them before that is computed with; a feed whose buffer was transferred
+   * before that is refused, by the native engine with FEED_DATA, by the napi engine with SESSION_RUN. The
+   * outputs belong to the caller and share no memory with feeds or with other runs.
    *
    * @param feeds One tensor for each input, no more and no fewer.
    * @param fetches The outputs wanted; all of them when left out.
@@ -148,6 +151,46 @@ export interface EngineSession {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** One session of a chain. Its inputs are values of the chain by their names. */
+export interface ChainLink {
+  /** The session; who makes the chain keeps it open. */
+  readonly session: EngineSession;
+  /** The outputs that it is asked for. */
+  readonly fetches: readonly string[];
+}
+
+/** Options of {@linkcode SessionChain.run}: the signal, and what comes around the sessions. */
+export interface ChainRunOptions extends SessionRunOptions {
+  /**
+   * Called for every session in their order while they run one by one: calls `run` once, which runs the
+   * session. A rejection ends the run.
+   */
+  readonly around?: ((index: number, run: () => Promise<void>) => Promise<void>) | undefined;
+  /**
+   * Called for every session in their order while they run in a row: for the first before anything runs, for
+   * each other one as soon as the one before it runs. A session waits for its promise; a rejection ends the
+   * run. Called once more, with the number of sessions, as soon as the last one runs.
+   */
+  readonly before?: ((index: number) => Promise<void>) | undefined;
+}
+
+/** Sessions that run one after the other, each on what came in or what those before it made. */
+export interface SessionChain {
+  /**
+   * Runs all of them. Feeds are treated as {@linkcode EngineSession.run} treats them; the outputs belong to
+   * the caller.
+   *
+   * @param feeds One tensor for each input that no session before makes.
+   * @param options The signal that ends the run, also between two sessions, and what comes around each.
+   * @returns The values that were wanted when the chain was made.
+   * @throws {HooklineError} what {@linkcode EngineSession.run} throws, by the session that failed; what
+   * `around` or `before` rejected with.
+   */
+  run(feeds: TensorMap, options?: ChainRunOptions): Promise<TensorMap>;
+  /** Frees what it keeps between runs; none is in flight. The sessions stay open. */
+  release(): void;
+}
+
 /** Opens models. */
 export interface Engine {
   /** Which engine this is. */
@@ -169,4 +212,15 @@ export interface Engine {
     source: SessionSource,
     settings: SessionSettings,
   ): Promise<EngineSession>;
+  /**
+   * Joins sessions of this engine that run one after the other with nothing in between that anybody sees:
+   * then their values need not come back to JavaScript. Null where that gains nothing; absent where an
+   * engine cannot.
+   *
+   * @param wanted The values that come out.
+   */
+  readonly chain?: (
+    links: readonly ChainLink[],
+    wanted: readonly string[],
+  ) => SessionChain | null;
 }

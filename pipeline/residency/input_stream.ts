@@ -37,6 +37,7 @@ export function inputStream(host: SessionHost): WeightStream {
   const byModule = new Map<string, FedSegment[]>();
   let sessions: readonly (EngineSession | null)[] = [];
   return {
+    comesByItself: false,
     // deno-lint-ignore require-await -- other strategies write files here
     async encode({ segment, module, inputs }) {
       const { structure } = host;

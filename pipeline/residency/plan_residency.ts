@@ -71,6 +71,11 @@ export class PlanResidency {
     return this.#modules.includes(step.module);
   }
 
+  /** True for a module whose weights come when they are touched: it may run in a row with others. */
+  comesByItself(step: ModuleStep): boolean {
+    return this.#ahead > 0 && this.#stream.comesByItself && this.isStreamed(step);
+  }
+
   /** The way of one run; end it however the run ends. */
   begin(): ResidencyRun {
     const run = new ResidencyRun({

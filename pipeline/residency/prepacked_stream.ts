@@ -16,6 +16,7 @@ import {
   type SessionHost,
   sessionSettings,
 } from "../segment_opening.ts";
+import { copyInLargePieces } from "./large_writes.ts";
 import { MappedPages } from "./mapped_stream.ts";
 import type { StreamedSegment, WeightStream } from "./weight_stream.ts";
 
@@ -37,6 +38,7 @@ export function prepackedStream(options: PrepackedStreamOptions): WeightStream {
   const pages = new MappedPages(options.memory);
   const folders = new Map<string, string[]>();
   return {
+    comesByItself: true,
     async encode(streamed) {
       const { opening, folder } = await prepackedOpening(options, streamed);
       folders.set(streamed.module, [...folders.get(streamed.module) ?? [], folder]);
@@ -90,6 +92,12 @@ async function prepackedOpening(
   return { opening, folder };
 }
 
+/** How often a damaged folder is moved away before giving up. */
+const TAKING_ATTEMPTS = 5;
+
+/** Folders that are being written by this process, by path. */
+const writing = new Map<string, Promise<string>>();
+
 /** The folder of the files, which are written when they are not there. */
 async function written(
   host: SessionHost,
@@ -100,17 +108,12 @@ async function written(
     await mkdir(cacheFolder, { recursive: true });
     const root = await realpath(resolve(cacheFolder));
     const folder = join(root, key);
+    const known = writing.get(folder);
+    if (known !== undefined) return await known;
     if (isWhole(folder)) return folder;
-    // Written beside and renamed: whoever else writes it too, nobody sees half of it.
-    const draft = join(root, `${key}.${crypto.randomUUID()}`);
-    await mkdir(draft);
-    try {
-      await write(host, opening, draft);
-      await takePlace(draft, folder);
-    } finally {
-      await rm(draft, { recursive: true, force: true });
-    }
-    return folder;
+    const made = writeFolder(host, opening, folder);
+    writing.set(folder, made);
+    return await made.finally(() => writing.delete(folder));
   } catch (cause) {
     if (cause instanceof HooklineError) throw cause;
     throw new HooklineError("FILE_WRITE", {
@@ -120,6 +123,23 @@ async function written(
       cause,
     });
   }
+}
+
+/** Written beside and renamed: whoever else writes it too, nobody sees half of it. */
+async function writeFolder(
+  host: SessionHost,
+  opening: SegmentOpening,
+  folder: string,
+): Promise<string> {
+  const draft = `${folder}.${crypto.randomUUID()}`;
+  await mkdir(draft);
+  try {
+    await write(host, opening, draft);
+    await takePlace(draft, folder);
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return folder;
 }
 
 /** Whether both files are as long as they were written. */
@@ -140,16 +160,21 @@ function sizesOf(folder: string): string {
   ]);
 }
 
-/** Puts a complete draft under its name, unless somebody else has put one there meanwhile. */
+/**
+ * Puts a complete draft under its name, unless somebody else has put one there meanwhile. What is damaged
+ * is moved away as a whole: removing it where it stands might take what another process puts there.
+ */
 async function takePlace(draft: string, folder: string): Promise<void> {
-  try {
-    await rename(draft, folder);
-  } catch {
-    if (isWhole(folder)) return;
-    await rm(folder, { recursive: true, force: true });
-    await rename(draft, folder).catch((error: unknown) => {
-      if (!isWhole(folder)) throw error;
-    });
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await rename(draft, folder);
+    } catch (error) {
+      if (isWhole(folder)) return;
+      if (attempt === TAKING_ATTEMPTS) throw error;
+    }
+    const damaged = `${draft}.damaged`;
+    await rename(folder, damaged).catch(() => {}); // gone already: somebody else mends it too
+    await rm(damaged, { recursive: true, force: true });
   }
 }
 
@@ -162,6 +187,12 @@ async function write(host: SessionHost, opening: SegmentOpening, draft: string):
   await session.release();
   if (!existsSync(join(draft, MODEL_NAME))) {
     throw new Error(`engine ${host.engine.name} did not write ${MODEL_NAME}`);
+  }
+  const data = join(draft, DATA_NAME);
+  if (existsSync(data)) {
+    await rename(data, `${data}.small`);
+    copyInLargePieces(`${data}.small`, data);
+    await rm(`${data}.small`);
   }
   await writeFile(join(draft, SIZES_NAME), sizesOf(draft));
 }

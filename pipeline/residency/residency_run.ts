@@ -50,6 +50,22 @@ export class ResidencyRun {
     }
   }
 
+  /**
+   * The module, or something without streamed weights, comes next, while the one before it still computes:
+   * lets go of what lies behind that one, fetches ahead, and resolves when the module can run. For weights
+   * that come when they are touched.
+   */
+  async pass(module: string | null): Promise<void> {
+    if (module === null) return await this.#dropBefore(this.#position);
+    const { holds } = this.#route;
+    const at = this.#entryOf(module);
+    this.#position = at;
+    await this.#dropBefore(at - 1); // first of all: the next block's pages come meanwhile
+    this.#hold(at);
+    this.#holdFrom(at + 1, at + this.#route.ahead);
+    await holds.ready(module);
+  }
+
   /** Lets go of everything. */
   async end(): Promise<void> {
     this.#hasEnded = true;
@@ -63,9 +79,8 @@ export class ResidencyRun {
     return next >= 0 ? next : modules.lastIndexOf(module);
   }
 
-  #holdFrom(first: number): void {
-    const { modules, ahead } = this.#route;
-    for (let entry = first; entry < Math.min(first + ahead, modules.length); entry++) {
+  #holdFrom(first: number, end: number = first + this.#route.ahead): void {
+    for (let entry = first; entry < Math.min(end, this.#route.modules.length); entry++) {
       this.#hold(entry);
     }
   }

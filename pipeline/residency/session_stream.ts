@@ -28,6 +28,7 @@ export function sessionStream(host: SessionHost): WeightStream {
     for (const session of sessions) await session.release();
   };
   return {
+    comesByItself: false,
     // deno-lint-ignore require-await -- other strategies write files here
     async encode({ segment, module, inputs }) {
       const { structure } = host;

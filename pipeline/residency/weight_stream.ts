@@ -20,6 +20,11 @@ export interface StreamedSegment {
 
 /** How the weights of streamed modules come and go. */
 export interface WeightStream {
+  /**
+   * True where weights come when they are touched: fetching and releasing are advice then, and a module's
+   * segments may run in a row with others.
+   */
+  readonly comesByItself: boolean;
   /** How a segment's session is opened. Called once for each, before anything is opened. */
   encode(streamed: StreamedSegment): Promise<SegmentOpening>;
   /** The plan's sessions are open, in the order of its segments; null for a deferred one. */

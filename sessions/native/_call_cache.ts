@@ -1,9 +1,10 @@
 // The shapes that a session was called with lately, each with its frames: a call with shapes that came
 // before finds its OrtValues made. It knows nothing of running.
 
-import { elementCount, type TensorMap } from "../../tensor/tensor.ts";
+import type { TensorMap } from "../../tensor/tensor.ts";
 import type { ValueSpec } from "../engine.ts";
-import { CallFrame, type CallTensor } from "./_call_frame.ts";
+import { CallFrame } from "./_call_frame.ts";
+import { type CallTensor, callTensor } from "./_call_tensor.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { TextList } from "./_native_text.ts";
 
@@ -82,8 +83,7 @@ export class CallShape {
   learn(outputs: TensorMap): void {
     if (this.#results !== null || this.fetches.outputsVary) return;
     this.#results = this.fetches.names.texts.map((name) => {
-      const { dtype, shape } = outputs[name] as TensorMap[string];
-      return callTensor(name, { dtype, shape });
+      return callTensor(name, outputs[name] as TensorMap[string]);
     });
   }
 
@@ -143,8 +143,7 @@ export class CallCache {
 
   #make(feeds: TensorMap, fetches: readonly string[]): CallShape {
     const given = this.#inputs.map(({ name }) => {
-      const { dtype, shape } = feeds[name] as TensorMap[string];
-      return callTensor(name, { dtype, shape });
+      return callTensor(name, feeds[name] as TensorMap[string]);
     });
     return new CallShape(this.#host, {
       given,
@@ -165,13 +164,6 @@ export class CallCache {
     if (this.#fetchLists.length > KEPT_SHAPES) this.#fetchLists.shift();
     return made;
   }
-}
-
-function callTensor(
-  name: string,
-  { dtype, shape }: Pick<CallTensor, "dtype" | "shape">,
-): CallTensor {
-  return { name, dtype, shape: Object.freeze([...shape]), length: elementCount(shape) };
 }
 
 function isEqual<Item>(left: readonly Item[], right: readonly Item[]): boolean {

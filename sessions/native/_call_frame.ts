@@ -3,9 +3,11 @@
 //
 // Making values costs more than running a tiny model, so a frame keeps them: small tensors are copied
 // into and out of arrays that stay, large ones are used where they lie and get a value for each call.
+// Nobody else may have them meanwhile: who computes on another thread gives copies.
 
 import { emptyTensorMap, type Tensor, type TensorMap } from "../../tensor/tensor.ts";
-import { type DType, dtypeInfo, storedByteLength } from "../../tensor/dtype.ts";
+import { byteLengthOf, type CallTensor, isCopied } from "./_call_tensor.ts";
+import { copyBits } from "./_copy_bits.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { encodeText, handleIn, outCell, pointerTo } from "./_native_text.ts";
 import {
@@ -17,17 +19,6 @@ import {
   readValue,
   stringValue,
 } from "./_tensor_value.ts";
-
-/** Tensors up to this size are copied, which takes less than making and freeing a value over them. */
-const STAGED_BYTES = 65_536;
-
-/** A tensor of a call as far as it is known beforehand. */
-export interface CallTensor {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly length: number;
-}
 
 /** An array that stays, with the value over it. */
 interface Staged {
@@ -103,8 +94,8 @@ export class CallFrame {
   }
 
   /**
-   * Takes the feeds, which fit; large ones are borrowed until {@linkcode end}. The caller holds the
-   * weights.
+   * Takes the feeds, which fit. Large ones are borrowed until {@linkcode end}: they may neither be given
+   * away nor shrink before. The caller holds the weights.
    */
   begin(feeds: TensorMap, weights: BigUint64Array<ArrayBuffer> | null): void {
     const given = this.#given;
@@ -144,9 +135,12 @@ export class CallFrame {
   end(): void {
     const { api } = this.#host;
     for (let index = 0; index < this.#fetches.length; index++) {
-      if (this.#stagedOutputs[index] != null || this.#largeOutputs[index] != null) continue;
+      if (this.#stagedOutputs[index] != null) continue;
       const made = this.#outputCells[index] as bigint;
-      if (made !== 0n) api.ReleaseValue(Deno.UnsafePointer.create(made));
+      if (made !== 0n && this.#largeOutputs[index] == null) {
+        api.ReleaseValue(Deno.UnsafePointer.create(made));
+      }
+      // Also of a value that goes with `values`: where the next begin() fails, end() would take it for made.
       this.#outputCells[index] = 0n;
     }
     for (const value of this.#values) api.ReleaseValue(value);
@@ -195,16 +189,14 @@ export class CallFrame {
   }
 
   #stage(
-    { dtype, length }: CallTensor,
+    tensor: CallTensor,
     form: NativeForm,
     cells: BigUint64Array<ArrayBuffer>,
     index: number,
   ): Staged | null {
-    if (dtype === "string") return null;
-    const info = dtypeInfo(dtype);
-    const byteLength = info === undefined ? 0 : storedByteLength(info, length);
-    if (byteLength > STAGED_BYTES) return null;
-    const data = allocateElements(dtype, length);
+    if (!isCopied(tensor)) return null;
+    const data = allocateElements(tensor.dtype, tensor.length);
+    const byteLength = byteLengthOf(tensor);
     const handle = borrowedValue(this.#host, form, { data, byteLength });
     cells[index] = Deno.UnsafePointer.value(handle);
     return { data, handle };
@@ -212,7 +204,7 @@ export class CallFrame {
 
   #valueOf(tensor: Tensor, index: number): Deno.PointerObject {
     if (tensor.dtype === "string") return stringValue(this.#host, tensor);
-    const data = fixed(tensor.data as NumericData);
+    const data = tensor.data as NumericData;
     this.#held.push(data);
     const form = this.#forms[index] as NativeForm;
     return borrowedValue(this.#host, form, { data, byteLength: data.byteLength });
@@ -222,20 +214,4 @@ export class CallFrame {
     this.#values.push(value);
     return Deno.UnsafePointer.value(value);
   }
-}
-
-/** A buffer that can shrink would take its memory away from a run: its contents are copied. */
-function fixed(data: NumericData): NumericData {
-  return data.buffer.resizable ? data.slice() as NumericData : data;
-}
-
-/** Copies elements bit for bit, also where half floats come as their bits. */
-function copyBits(from: NumericData, to: NumericData): void {
-  if (from.length === 0) return; // it may be detached
-  if (from.constructor === to.constructor) to.set(from as never);
-  else bits(to).set(bits(from));
-}
-
-function bits(data: NumericData): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

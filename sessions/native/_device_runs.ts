@@ -11,6 +11,7 @@ import type { NativeHost } from "./_native_host.ts";
 import { encodeText, handleIn, outCell } from "./_native_text.ts";
 import { RunCancellation } from "./_run_cancellation.ts";
 import type { ValueSide } from "./_session_metadata.ts";
+import { TakenFeeds } from "./_taken_feeds.ts";
 import {
   allocateElements,
   borrowedValue,
@@ -100,8 +101,9 @@ export class DeviceRuns {
   }
 
   async #runInLane(call: DeviceCall): Promise<Record<string, RunValue>> {
-    const { feeds, weights, fetches, keep, signal } = call;
+    const { weights, fetches, keep, signal } = call;
     const { api, background, check } = this.#host;
+    using taken = new TakenFeeds(call.feeds); // all of them now: binding the first one waits
     using stack = new DisposableStack();
     const held: unknown[] = [];
     inUse.add(held);
@@ -110,7 +112,7 @@ export class DeviceRuns {
     check(api.CreateIoBinding(this.#session, cell));
     const binding = handleIn(cell);
     stack.defer(() => api.ReleaseIoBinding(binding));
-    for (const [name, value] of Object.entries(feeds)) {
+    for (const [name, value] of Object.entries(taken.feeds)) {
       if (value instanceof DeviceTensor) {
         check(api.BindInput(binding, this.#name(name), handleOf(value)));
       } else await this.#feed(binding, { name, value, held, stack });
@@ -143,12 +145,11 @@ export class DeviceRuns {
   #valueOf(tensor: Tensor, held: unknown[]): Deno.PointerObject {
     if (tensor.dtype === "string") return stringValue(this.#host, tensor);
     const given = tensor.data as NumericData;
-    const isSteady = given.byteLength > 0 && !given.buffer.resizable;
-    const data = isSteady ? given : allocateElements(tensor.dtype, given.length);
-    if (!isSteady) bytesOf(data).set(bytesOf(given));
+    const { byteLength } = given;
+    const data = byteLength > 0 ? given : allocateElements(tensor.dtype, 0);
     held.push(data);
     const form = nativeForm(tensor.dtype, tensor.shape);
-    return borrowedValue(this.#host, form, { data, byteLength: given.byteLength });
+    return borrowedValue(this.#host, form, { data, byteLength });
   }
 
   #bindOutput(binding: Deno.PointerObject, name: string, keep: readonly string[]): void {
@@ -201,13 +202,6 @@ export class DeviceRuns {
     if (known === undefined) throw new Error(`no value is called "${name}"`);
     return known;
   }
-}
-
-function bytesOf(data: NumericData): Uint8Array {
-  // A buffer that was given away has no bytes, and an empty tensor needs none.
-  return data.byteLength === 0
-    ? new Uint8Array(0)
-    : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function placesOf(

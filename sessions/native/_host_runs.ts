@@ -1,20 +1,19 @@
 // Runs of a session whose values lie in the process's memory: where one computes, and what holds its memory
 // while it does. All that native code works on during a call is held by `flights`, never by a promise alone.
 
-import { setImmediate } from "node:timers";
 import type { TensorMap } from "../../tensor/tensor.ts";
 import type { ValueSpec } from "../engine.ts";
 import { availableCores } from "../thread_budget.ts";
 import { CallCache, type CallShape } from "./_call_cache.ts";
 import type { CallFrame } from "./_call_frame.ts";
+import { pacing, turnEventLoop } from "./_event_loop.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { TextList } from "./_native_text.ts";
+import { TakenFeeds } from "./_taken_feeds.ts";
 import { RunCancellation } from "./_run_cancellation.ts";
 import { RunGate } from "./run_gate.ts";
-import { RunPacing } from "./run_pacing.ts";
 
-/** All sessions compute before one event loop and on the same cores. */
-const pacing = new RunPacing();
+/** All sessions compute on the same cores. */
 const gate = new RunGate(Math.max(4, availableCores()));
 
 /** What one run is made with; it was checked. */
@@ -38,12 +37,6 @@ interface Flight {
 
 /** The executions of this moment. */
 const flights = new Set<Flight>();
-
-/** Lets whatever waits in the event loop happen, timers too. */
-async function turnEventLoop(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  pacing.turned(performance.now());
-}
 
 /** The runs of one session. */
 export class HostRuns {
@@ -72,7 +65,9 @@ export class HostRuns {
   }
 
   /**
-   * Runs the session: here when such a run was measured to be quick, else on another thread.
+   * Runs the session: here when such a run was measured to be quick, else on another thread. The feeds are
+   * read within this call, except where the run waits for a turn of the event loop or before the gate: then
+   * they are looked at again and read afterwards.
    *
    * @throws what ONNX Runtime reports; `signal.reason` when it was aborted while it waited.
    */
@@ -140,13 +135,16 @@ export class HostRuns {
 
   /**
    * Runs with outputs of the shapes that came out before. ONNX Runtime refuses when they come out
-   * otherwise; then it makes them itself, now and from then on.
+   * otherwise; then it makes them itself, now and from then on. The feeds are taken behind the gate: those
+   * that wait would take as much memory again.
    */
-  async #call(found: CallShape, given: HostCall): Promise<TensorMap> {
-    const place = gate.enter(given.signal);
+  async #call(found: CallShape, asked: HostCall): Promise<TensorMap> {
+    const place = gate.enter(asked.signal);
     if (place !== null) await place;
     try {
-      const shape = place === null ? found : this.#findAgain(given);
+      const shape = place === null ? found : this.#findAgain(asked);
+      using taken = new TakenFeeds(asked.feeds);
+      const given = { ...asked, feeds: taken.feeds };
       const frame = shape.take();
       if (!frame.knowsOutputs) return await this.#fly({ runs: this, shape, frame, given });
       let refusal: unknown;
@@ -158,8 +156,6 @@ export class HostRuns {
       }
       let outputs: TensorMap;
       try {
-        given.check();
-        if (!shape.matches(given.feeds, given.fetches)) throw refusal;
         const careful = shape.take({ guess: false });
         outputs = await this.#fly({ runs: this, shape, frame: careful, given });
       } catch {

@@ -14,9 +14,11 @@ import {
   bindFunctions,
   type OrtBackgroundFunctions,
   type OrtFunctions,
+  runWithBindingAddress,
 } from "./_ort_functions.ts";
 import { libraryWithCuda } from "./_linked_library.ts";
 import { pinLibrary } from "./_pinned_library.ts";
+import { callsOnThisThread, isInWorker } from "./_worker_calls.ts";
 
 /** The API version asked for: that of ONNX Runtime 1.24, the oldest that is trusted. */
 const API_VERSION = 24;
@@ -47,8 +49,10 @@ export interface NativeLibrary {
   readonly telemetry: TelemetryState;
   /** Functions called on this thread. */
   readonly api: OrtFunctions;
-  /** Functions called on another thread. */
+  /** Functions called on another thread; in a worker on its own. */
   readonly background: OrtBackgroundFunctions;
+  /** Where `RunWithBinding` lies. */
+  readonly runWithBinding: bigint;
   /**
    * Throws the failure that a status stands for and frees it; null is success.
    *
@@ -93,7 +97,8 @@ function openAt(path: string | null): NativeLibrary {
       path,
       telemetry,
       api,
-      background: bindBackgroundFunctions(table),
+      background: isInWorker() ? callsOnThisThread(api) : bindBackgroundFunctions(table),
+      runWithBinding: runWithBindingAddress(table),
       check: (status: Deno.PointerValue) => {
         if (status !== null) throw takeError(api, status);
       },

@@ -273,6 +273,11 @@ export function bindBackgroundFunctions(table: Deno.UnsafePointerView): OrtBackg
   return bound as OrtBackgroundFunctions;
 }
 
+/** The address of `RunWithBinding`, for a thread that calls it by itself. */
+export function runWithBindingAddress(table: Deno.UnsafePointerView): bigint {
+  return Deno.UnsafePointer.value(functionAt(table, ORT_FUNCTIONS.RunWithBinding));
+}
+
 const SLOT_BYTES = 8;
 
 function functionAt<Definition>(

@@ -2,6 +2,7 @@
 // permission: where the library is missing, the addon that links to it cannot be loaded either.
 
 import { ortLibraryPath } from "../_ort_library.ts";
+import { isInWorker } from "./_worker_calls.ts";
 
 /** A reason against the native engine, with what to do about it. */
 export interface NativeRefusal {
@@ -54,11 +55,11 @@ function libraryRefusal(): NativeRefusal | null {
   };
 }
 
-/** A worker may be ended at any time, and its memory with it, while another thread still computes there. */
+/** In a worker it computes on the worker's own thread, as napi does; see `callsOnThisThread`. */
 function workerRefusal(): NativeRefusal | null {
-  if (!("DedicatedWorkerGlobalScope" in globalThis)) return null;
+  if (!isInWorker()) return null;
   return {
-    reason: "a worker may be ended while it computes",
-    fix: 'use engine "native" by name in a worker that ends by itself alone',
+    reason: "in a worker it cannot leave the event loop free",
+    fix: 'use engine "native" by name, or stay with engine "napi"',
   };
 }

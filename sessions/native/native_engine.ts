@@ -3,13 +3,21 @@
 // threads and weights. It needs Deno's ffi permission without a list of paths.
 
 import { HooklineError } from "../../errors/hookline_error.ts";
-import type { Engine, SessionSettings, SessionSource, ValueSpec } from "../engine.ts";
+import type {
+  ChainLink,
+  Engine,
+  SessionChain,
+  SessionSettings,
+  SessionSource,
+  ValueSpec,
+} from "../engine.ts";
 import { sessionCreateError } from "../session_errors.ts";
 import { NO_WEIGHT_FOLDER, ortSessionOptions } from "../session_options.ts";
 import type { TelemetryState } from "../_telemetry.ts";
 import { guardModelFile } from "../weight_file_guard.ts";
 import { deviceLane } from "./_device_lane.ts";
 import { type NativeHost, nativeHost } from "./_native_host.ts";
+import { isChainable, NativeChain, type NativeLink } from "./native_chain.ts";
 import { NativeSession } from "./native_session.ts";
 import { encodePath, handleIn, outCell } from "./_native_text.ts";
 import { type NativeSessionExtras, sessionOptionsHandle } from "./_session_options_handle.ts";
@@ -112,6 +120,15 @@ export class NativeEngine implements Engine {
     } finally {
       sharedWeights?.release();
     }
+  }
+
+  /** Joins sessions that run one after the other; see {@linkcode Engine.chain}. */
+  chain(links: readonly ChainLink[], wanted: readonly string[]): SessionChain | null {
+    const own = links.filter((link): link is NativeLink =>
+      link.session instanceof NativeSession && link.session.isOnHost
+    );
+    if (own.length < links.length || !isChainable(own)) return null;
+    return new NativeChain(nativeHost(), own, wanted);
   }
 
   /**

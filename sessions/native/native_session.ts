@@ -125,6 +125,35 @@ export class NativeSession implements EngineSession {
     return this.#run(given, options.fetches) as Promise<TensorMap>;
   }
 
+  /** ONNX Runtime's session, for a chain of sessions that has entered. */
+  get handle(): Deno.PointerObject {
+    return this.#model.handle;
+  }
+
+  /** Whether it takes and leaves nothing but tensors in the process's memory. */
+  get isOnHost(): boolean {
+    return this.#runs instanceof HostRuns && this.#weightInputs.weights.length === 0;
+  }
+
+  /**
+   * Returns while it is open.
+   *
+   * @throws {HooklineError} SESSION_RELEASED
+   */
+  requireOpen(): void {
+    if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
+  }
+
+  /** Somebody begins to compute with it, while it is open; {@linkcode leave} ends that. */
+  enter(): void {
+    this.#running++;
+  }
+
+  /** Ends what {@linkcode enter} began. */
+  leave(): void {
+    if (--this.#running === 0) this.#whenIdle?.();
+  }
+
   release(): Promise<void> {
     return this.#release ??= this.#releaseOnce();
   }
@@ -137,7 +166,7 @@ export class NativeSession implements EngineSession {
     given: CallArguments,
     fetches: readonly string[] = this.#fetchGuard.names,
   ): Promise<RunValueMap> {
-    if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
+    this.requireOpen();
     const { weights, keep, signal } = given;
     signal?.throwIfAborted();
     // A value on a device has dtype and shape as a tensor has, and the guard knows it by itself.
@@ -147,7 +176,7 @@ export class NativeSession implements EngineSession {
     this.#fetchGuard.check(fetches);
     const addresses = this.#weightAddresses(weights);
     weights?.retain();
-    this.#running++;
+    this.enter();
     try {
       const call = { feeds, fetches, signal, check };
       if (this.#runs instanceof HostRuns) {
@@ -161,7 +190,7 @@ export class NativeSession implements EngineSession {
       throw sessionRunError(this.#settings, cause);
     } finally {
       weights?.release();
-      if (--this.#running === 0) this.#whenIdle?.();
+      this.leave();
     }
   }
 

@@ -6,7 +6,7 @@
 /** A run that took this long or longer computes on another thread the next time. */
 const QUICK_MS = 1;
 /** The longest that quick runs, and what happens between them, may keep the event loop waiting. */
-const STREAK_MS = 3;
+const STREAK_MS = 4;
 /** A longer pause between two quick runs was most likely a turn of the event loop. */
 const LONGEST_GAP_MS = 1;
 
@@ -18,6 +18,11 @@ export class RunPacing {
   #streakMs = 0;
   #lastEndMs = -Infinity;
 
+  /** Whether a run that took so long the last time may compute on this thread. */
+  isQuick(elapsedMs: number): boolean {
+    return elapsedMs < QUICK_MS;
+  }
+
   /**
    * Where a run is to compute.
    *
@@ -25,14 +30,32 @@ export class RunPacing {
    * @param startMs The time.
    */
   placeOf(elapsedMs: number | null, startMs: number): RunPlace {
-    if (elapsedMs === null || elapsedMs >= QUICK_MS) return "elsewhere";
+    if (elapsedMs === null || !this.isQuick(elapsedMs)) return "elsewhere";
     const streakMs = this.#streakMs + Math.min(startMs - this.#lastEndMs, LONGEST_GAP_MS);
     if (streakMs + elapsedMs > STREAK_MS) return "after a turn";
     this.#streakMs = streakMs;
     return "here";
   }
 
-  /** Notes a run that computed on this thread. */
+  /**
+   * How many of these quick runs may compute on this thread, one right after the other, before the event
+   * loop turns; none when it must turn first.
+   *
+   * @param elapsedMs What each of them took the last time.
+   * @param from The first one that is left.
+   * @param startMs The time.
+   */
+  burstOf(elapsedMs: Float64Array, from: number, startMs: number): number {
+    let streakMs = this.#streakMs + Math.min(startMs - this.#lastEndMs, LONGEST_GAP_MS);
+    let end = from;
+    for (; end < elapsedMs.length; end++) {
+      streakMs += elapsedMs[end] as number;
+      if (streakMs > STREAK_MS) break;
+    }
+    return end - from;
+  }
+
+  /** Notes a run, or a burst of them, that computed on this thread. */
   endHere(elapsedMs: number, endMs: number): void {
     this.#streakMs += elapsedMs;
     this.#lastEndMs = endMs;

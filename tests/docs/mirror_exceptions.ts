@@ -80,6 +80,9 @@ export const UNMIRRORED_TESTS: Readonly<Record<string, string>> = {
     "offload beside other plugins, and on 4-bit weights",
   "tests/plugins/layerwise_offload/memory_test.ts": "the memory of processes that offload",
   "tests/sessions/native/cuda_test.ts": "the native engine on CUDA, where there is a device",
+  "tests/sessions/native/feeds_transferred_test.ts":
+    "who owns feeds meanwhile, through every way of running",
+  "tests/sessions/native/native_in_worker_test.ts": "the native engine in workers that are ended",
   "tests/sessions/native/webgpu_test.ts": "the native engine on WebGPU, in a process of its own",
 };
 

@@ -108,6 +108,18 @@ class WrongEngine implements Engine {
   }
 }
 
+Deno.test("verifyModel() looks at every run: a plan may run otherwise once it is warm", async () => {
+  let runs = 0;
+  const late = (value: Tensor): Tensor => ++runs > 4 ? nudged(value) : value;
+  const { status, split } = await verifyModel(CHAIN, {
+    ...PLAIN,
+    rounds: 5,
+    engine: new WrongEngine(late),
+  });
+  assert.equal(status, "within tolerance");
+  assert.equal(split.bitsDiffering, 1);
+});
+
 /** Flips the lowest bit of the first element. */
 function nudged(value: Tensor): Tensor {
   const data = Float32Array.from(value.data as Float32Array);

@@ -35,6 +35,7 @@ const SCHEDULE = makeSchedule({
 Deno.test("PlanResidency knows the segments of streamed modules, in spans and with taps inside", async () => {
   const log: string[] = [];
   const stream: WeightStream = {
+    comesByItself: true,
     encode: ({ module }) => Promise.reject(new Error(`encode ${module}`)),
     opened: (sessions) => void log.push(`opened ${sessions.length}`),
     fetch: (path) => Promise.resolve(void log.push(`+${path}`)),

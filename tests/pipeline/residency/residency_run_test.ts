@@ -38,6 +38,46 @@ Deno.test("ResidencyRun fetches ahead, runs, and lets go behind", async () => {
   assert.equal(made.holds.size, 0);
 });
 
+Deno.test("ResidencyRun lets modules pass in a row: behind the one that computes all is let go of", async () => {
+  const made = recorded(["a", "b", "c", "d", "e"], 1);
+  made.run.begin();
+  // Each is announced while the one before it computes.
+  for (const module of ["a", "b", "c", "d", "e"]) {
+    await made.run.pass(module);
+    made.log.push(module);
+    assert.ok(made.holds.size <= 3, `${made.holds.size} modules held at ${module}`);
+  }
+  await made.run.pass(null); // the last one computes
+  assert.equal(made.holds.size, 1);
+  await made.run.end();
+  const before = (first: string, then: string) =>
+    assert.ok(made.log.indexOf(first) < made.log.indexOf(then), `${first} after ${then}`);
+  for (const [behind, fetched, next] of ["abc", "bcd", "cde"]) {
+    before(`+${fetched}`, `${fetched}`);
+    before(`-${behind}`, `${next}`); // it has computed when the next but one is announced
+  }
+  assert.equal(made.holds.size, 0);
+});
+
+Deno.test("ResidencyRun fetches as far ahead of a row as it is told, and passes again after a failure", async () => {
+  const made = recorded(["a", "b", "c", "d"], 2);
+  made.run.begin();
+  await made.run.pass("a");
+  await made.run.pass("b");
+  assert.deepEqual(made.log, ["+a", "+b", "+c"]);
+  await made.run.pass("a"); // the row begins anew
+  await made.run.pass("b");
+  await near(made, "c");
+  await made.run.end();
+  assert.equal(made.holds.size, 0);
+  const failing = recorded(["a", "b"], 1, "b");
+  failing.run.begin();
+  await failing.run.pass("a");
+  await assert.rejects(failing.run.pass("b"), { message: "no disk" });
+  await failing.run.end();
+  assert.equal(failing.holds.size, 0);
+});
+
 Deno.test("ResidencyRun fetches nothing ahead when it is not to", async () => {
   const made = recorded(["a", "b"], 0);
   made.run.begin();

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import type { SessionSettings } from "../../../sessions/engine.ts";
 import { NapiEngine } from "../../../sessions/napi_engine.ts";
 import { NativeEngine } from "../../../sessions/native/native_engine.ts";
@@ -10,6 +9,7 @@ import { availableCores } from "../../../sessions/thread_budget.ts";
 import type { DType } from "../../../tensor/dtype.ts";
 import { tensor, tensorBytes } from "../../../tensor/tensor.ts";
 import { skippable } from "../../skippable.ts";
+import { inChild } from "../../support/child.ts";
 import { engineConformance } from "../engine_conformance.ts";
 import { expectCode } from "../expect_code.ts";
 import { buildModel, identityModel, sequenceOutputModel } from "../tiny_models.ts";
@@ -127,30 +127,23 @@ Deno.test({
   },
 });
 
-function inChild(script: string, flags: readonly string[]): string {
-  const path = fileURLToPath(import.meta.resolve(script));
-  const { code, stdout, stderr } = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-lock", "--quiet", ...flags, path],
-    env: { ORT_DISABLE_TELEMETRY: "1" },
-  }).outputSync();
-  const decoder = new TextDecoder();
-  assert.equal(code, 0, decoder.decode(stderr));
-  return decoder.decode(stdout);
+function inScript(name: string, flags: readonly string[]): string {
+  return inChild(new URL(name, import.meta.url), flags);
 }
 
 Deno.test("NativeEngine survives 100,000 runs with forced garbage collection, each with right numbers", () => {
-  const text = inChild("./gc_stress_script.ts", ["-A", "--v8-flags=--expose-gc"]);
+  const text = inScript("./gc_stress_script.ts", ["-A", "--v8-flags=--expose-gc"]);
   const { runs, collections } = JSON.parse(text) as { runs: number; collections: number };
   assert.ok(runs >= 100_000, text);
   assert.ok(collections >= 500, text);
 });
 
 Deno.test("a process may end while another thread computes for it", () => {
-  assert.equal(inChild("./exit_in_run_script.ts", ["-A"]), "ending\n");
+  assert.equal(inScript("./exit_in_run_script.ts", ["-A"]), "ending\n");
 });
 
 Deno.test("NativeEngine finds no shared pool where the napi engine opened a session first", () => {
-  const { poolThreads, y } = JSON.parse(inChild("./napi_first_script.ts", ["-A"])) as {
+  const { poolThreads, y } = JSON.parse(inScript("./napi_first_script.ts", ["-A"])) as {
     poolThreads: number | null;
     y: number[];
   };

@@ -1,0 +1,271 @@
+// Sessions that run one after the other without JavaScript in between. The first run with some shapes goes
+// session by session and learns what comes out; from then on all values have their places, and what is
+// left is a call of ONNX Runtime for each session: on this thread where all of them are quick, else on
+// another one for the whole chain. Whatever is not as it was goes session by session again.
+
+import { tensorFault, type TensorMap } from "../../tensor/tensor.ts";
+import type { ChainLink, ChainRunOptions, SessionChain } from "../engine.ts";
+import type { CallTensor } from "./_call_tensor.ts";
+import { ChainFrame, type ChainPart } from "./_chain_frame.ts";
+import { pacing, turnEventLoop } from "./_event_loop.ts";
+import type { NativeHost } from "./_native_host.ts";
+import { makeRunOptions, RunCancellation } from "./_run_cancellation.ts";
+import { LANE_CALLS, RunLane } from "./_run_lane.ts";
+import { describe, LEAST_MS, StepwiseRun } from "./_stepwise_run.ts";
+import { isInWorker } from "./_worker_calls.ts";
+import type { NativeSession } from "./native_session.ts";
+
+/** Shapes whose frames are kept. */
+const KEPT_SHAPES = 4;
+/** Frames that a shape keeps. */
+const KEPT_FRAMES = 2;
+
+/** A link whose session is one of this engine's. */
+export interface NativeLink extends ChainLink {
+  readonly session: NativeSession;
+}
+
+/** What a chain does when its feeds have certain shapes. */
+interface ChainShape {
+  readonly given: readonly CallTensor[];
+  readonly made: readonly CallTensor[];
+  readonly idle: ChainFrame[];
+  /** What each session took last, in milliseconds. */
+  elapsedMs: Float64Array<ArrayBuffer>;
+  /** How often it ran; the first time says little about the next. */
+  runCount: number;
+}
+
+/** Frames of this moment: what native code works on. */
+const inFlight = new Set<ChainFrame>();
+let lane: RunLane | "none" | "starting" | undefined;
+
+/**
+ * The thread for chains where there is one and it is free; the first call starts it for later ones. There
+ * is none in a worker, whose memory may go while another thread computes in it.
+ */
+function freeLane(host: NativeHost): RunLane | null {
+  if (lane === undefined && !isInWorker()) {
+    lane = "starting";
+    RunLane.start(host.runWithBinding).then((made) => lane = made, () => lane = "none");
+  }
+  return lane instanceof RunLane && !lane.isBusy ? lane : null;
+}
+
+/** A chain of sessions of the native engine on the CPU. */
+export class NativeChain implements SessionChain {
+  readonly #host: NativeHost;
+  readonly #links: readonly NativeLink[];
+  readonly #wanted: readonly string[];
+  /** Names of what comes in from outside. */
+  readonly #outside: readonly string[];
+  /** The last used first. */
+  readonly #shapes: ChainShape[] = [];
+  /** True when equal feeds gave other shapes, or values are no numbers: then nothing is assumed. */
+  #isUnsteady = false;
+  #isReleased = false;
+  #runOptions: Deno.PointerObject | null = null;
+
+  constructor(host: NativeHost, links: readonly NativeLink[], wanted: readonly string[]) {
+    this.#host = host;
+    this.#links = links;
+    this.#wanted = wanted;
+    const made = new Set<string>();
+    const outside = new Set<string>();
+    for (const { session, fetches } of links) {
+      for (const { name } of session.inputs) if (!made.has(name)) outside.add(name);
+      for (const name of fetches) made.add(name);
+    }
+    this.#outside = [...outside];
+  }
+
+  async run(feeds: TensorMap, options: ChainRunOptions = {}): Promise<TensorMap> {
+    const { signal, before } = options;
+    const shape = this.#isUnsteady ? null : this.#find(feeds);
+    if (shape === null) return await this.#stepwise(feeds, options);
+    const isQuick = shape.elapsedMs.every((elapsedMs) => pacing.isQuick(elapsedMs));
+    const free = isQuick || shape.runCount < 2 ? null : freeLane(this.#host);
+    if (free === null && (!isQuick || before !== undefined)) {
+      return await this.#stepwise(feeds, options);
+    }
+    signal?.throwIfAborted();
+    for (const { session } of this.#links) session.requireOpen();
+    for (const { session } of this.#links) session.enter();
+    const frame = shape.idle.pop() ?? this.#frame(shape);
+    inFlight.add(frame);
+    try {
+      frame.begin(feeds);
+      const hasRun = free === null
+        ? await this.#runHere(shape, frame, signal)
+        : await this.#runInLane(free, { shape, frame, options });
+      if (hasRun) return frame.collect();
+    } finally {
+      frame.end();
+      if (shape.idle.length < KEPT_FRAMES && !this.#isReleased) shape.idle.push(frame);
+      else frame.dispose();
+      inFlight.delete(frame);
+      for (const { session } of this.#links) session.leave();
+    }
+    // Shapes that changed, or a failure whose session is to be named: step by step tells.
+    const outputs = await this.#stepwise(feeds, options);
+    this.#isUnsteady = true;
+    return outputs;
+  }
+
+  release(): void {
+    this.#isReleased = true;
+    for (const shape of this.#shapes) this.#retire(shape);
+    this.#shapes.length = 0;
+    if (this.#runOptions !== null) this.#host.api.ReleaseRunOptions(this.#runOptions);
+    this.#runOptions = null;
+  }
+
+  /**
+   * Every session on this thread; false when one failed. What lies between two calls runs with caches that
+   * the model has just emptied, so there is next to nothing: the clock is read once a burst.
+   */
+  async #runHere(
+    { elapsedMs }: ChainShape,
+    { sessions, bindings }: ChainFrame,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const { api } = this.#host;
+    const options = this.#options;
+    for (let index = 0; index < sessions.length;) {
+      let startMs = performance.now();
+      let end = index + pacing.burstOf(elapsedMs, index, startMs);
+      if (end === index) {
+        await turnEventLoop();
+        signal?.throwIfAborted();
+        startMs = performance.now();
+        end = index + Math.max(1, pacing.burstOf(elapsedMs, index, startMs));
+      }
+      let expectedMs = 0;
+      for (let at = index; at < end; at++) {
+        const status = api.RunWithBinding(
+          sessions[at] as Deno.PointerObject,
+          options,
+          bindings[at] as Deno.PointerObject,
+        );
+        if (status !== null) {
+          api.ReleaseStatus(status);
+          return false;
+        }
+        expectedMs += elapsedMs[at] as number;
+      }
+      const endMs = performance.now();
+      pacing.endHere(endMs - startMs, endMs);
+      const change = (endMs - startMs) / Math.max(expectedMs, LEAST_MS);
+      for (; index < end; index++) elapsedMs[index] = (elapsedMs[index] as number) * change;
+    }
+    return true;
+  }
+
+  /** Every session on the other thread; false when one failed. */
+  async #runInLane(
+    free: RunLane,
+    { shape, frame, options: { signal, before } }: {
+      readonly shape: ChainShape;
+      readonly frame: ChainFrame;
+      readonly options: ChainRunOptions;
+    },
+  ): Promise<boolean> {
+    using cancellation = signal === undefined ? null : new RunCancellation(this.#host, signal);
+    const options = Deno.UnsafePointer.value(cancellation?.options ?? this.#options);
+    const { failure, elapsedMs } = await free.run(
+      frame.sessions.map((session, index) => ({
+        session: Deno.UnsafePointer.value(session),
+        options,
+        binding: Deno.UnsafePointer.value(frame.bindings[index] as Deno.PointerObject),
+      })),
+      before,
+    );
+    pacing.turned(performance.now());
+    if (failure === null) shape.elapsedMs = elapsedMs;
+    else this.#host.api.ReleaseStatus(Deno.UnsafePointer.create(failure.status));
+    signal?.throwIfAborted();
+    return failure === null;
+  }
+
+  /** Session by session, as anybody would; learns shapes and times. */
+  async #stepwise(feeds: TensorMap, options: ChainRunOptions): Promise<TensorMap> {
+    const steps = new StepwiseRun(this.#links, { wanted: this.#wanted, options });
+    const outputs = await steps.run(feeds);
+    const given = describe(feeds, this.#outside);
+    if (given === null || steps.made === null) this.#isUnsteady = true;
+    else this.#learn(given, steps.made, steps.elapsedMs);
+    return outputs;
+  }
+
+  #learn(
+    given: readonly CallTensor[],
+    made: readonly CallTensor[],
+    elapsedMs: Float64Array<ArrayBuffer>,
+  ): void {
+    if (this.#isUnsteady || this.#isReleased) return;
+    let shape = this.#shapes.find((known) => isSame(known.given, given));
+    if (shape === undefined) {
+      shape = { given, made, idle: [], elapsedMs, runCount: 0 };
+      this.#shapes.unshift(shape);
+      if (this.#shapes.length > KEPT_SHAPES) this.#retire(this.#shapes.pop() as ChainShape);
+    }
+    if (!isSame(shape.made, made)) this.#isUnsteady = true;
+    shape.elapsedMs = elapsedMs;
+    shape.runCount++;
+  }
+
+  /** The shape of these feeds, when they came before and are sound. */
+  #find(feeds: TensorMap): ChainShape | null {
+    const index = this.#shapes.findIndex(({ given }) => fits(feeds, given));
+    const found = this.#shapes[index];
+    if (found === undefined) return null;
+    if (index > 0) {
+      this.#shapes.splice(index, 1);
+      this.#shapes.unshift(found);
+    }
+    return found;
+  }
+
+  #frame({ given, made }: ChainShape): ChainFrame {
+    const parts = this.#links.map(({ session, fetches }): ChainPart => ({
+      session: session.handle,
+      inputs: session.inputs.map(({ name }) => name),
+      fetches,
+    }));
+    return new ChainFrame(this.#host, { parts, given, made, wanted: this.#wanted });
+  }
+
+  #retire({ idle }: ChainShape): void {
+    for (const frame of idle.splice(0)) frame.dispose();
+  }
+
+  get #options(): Deno.PointerObject {
+    return this.#runOptions ??= makeRunOptions(this.#host);
+  }
+}
+
+/** Whether these sessions can be joined. */
+export function isChainable(links: readonly NativeLink[]): boolean {
+  return links.length > 1 && links.length <= LANE_CALLS;
+}
+
+function fits(feeds: TensorMap, given: readonly CallTensor[]): boolean {
+  let count = 0;
+  for (const _name in feeds) count++;
+  return count === given.length && given.every(({ name, dtype, shape }) => {
+    const value = feeds[name];
+    return value !== undefined && value.dtype === dtype && isEqual(value.shape, shape) &&
+      tensorFault(value) === null;
+  });
+}
+
+function isSame(left: readonly CallTensor[], right: readonly CallTensor[]): boolean {
+  return left.every(({ dtype, shape }, index) => {
+    const other = right[index] as CallTensor;
+    return other.dtype === dtype && isEqual(other.shape, shape);
+  });
+}
+
+function isEqual(left: readonly number[], right: readonly number[]): boolean {
+  return left.length === right.length && left.every((size, axis) => size === right[axis]);
+}
