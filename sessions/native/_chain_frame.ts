@@ -61,7 +61,7 @@ export class ChainFrame {
   readonly #copied: readonly Kept[];
   readonly #outgoing: readonly Outgoing[];
   /** Held for native code. */
-  readonly #kept: ArrayBufferView[] = [];
+  readonly #kept = new Set<ArrayBufferView>();
   readonly #owned = new DisposableStack();
 
   constructor(host: NativeHost, { parts, given, made, wanted }: ChainMemory) {
@@ -130,6 +130,11 @@ export class ChainFrame {
     return outputs;
   }
 
+  /** What it keeps between runs. */
+  get byteLength(): number {
+    return [...this.#kept].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /** Gives back what the run alone used, whether it succeeded or not. */
   end(): void {
     for (const outgoing of this.#outgoing) {
@@ -154,7 +159,7 @@ export class ChainFrame {
     const byteLength = byteLengthOf(tensor);
     const value = borrowedValue(this.#host, nativeForm(dtype, shape), { data, byteLength });
     this.#owned.defer(() => api.ReleaseValue(value));
-    this.#kept.push(data);
+    this.#kept.add(data);
     const text = encodeText(name);
     for (const binding of makers) check(api.BindOutput(binding, text, value));
     for (const binding of readers) check(api.BindInput(binding, text, value));

@@ -17,8 +17,9 @@ import type { NativeSession } from "./native_session.ts";
 
 /** Shapes whose frames are kept. */
 const KEPT_SHAPES = 4;
-/** Frames that a shape keeps. */
+/** Frames that a shape keeps, and bytes that all idle frames of a chain may take. */
 const KEPT_FRAMES = 2;
+const KEPT_BYTES = 64 * 2 ** 20;
 
 /** A link whose session is one of this engine's. */
 export interface NativeLink extends ChainLink {
@@ -101,7 +102,7 @@ export class NativeChain implements SessionChain {
       if (hasRun) return frame.collect();
     } finally {
       frame.end();
-      if (shape.idle.length < KEPT_FRAMES && !this.#isReleased) shape.idle.push(frame);
+      if (this.#keeps(shape, frame)) shape.idle.push(frame);
       else frame.dispose();
       inFlight.delete(frame);
       for (const { session } of this.#links) session.leave();
@@ -189,9 +190,9 @@ export class NativeChain implements SessionChain {
 
   /** Session by session, as anybody would; learns shapes and times. */
   async #stepwise(feeds: TensorMap, options: ChainRunOptions): Promise<TensorMap> {
+    const given = describe(feeds, this.#outside); // as they are now: they are the caller's
     const steps = new StepwiseRun(this.#links, { wanted: this.#wanted, options });
     const outputs = await steps.run(feeds);
-    const given = describe(feeds, this.#outside);
     if (given === null || steps.made === null) this.#isUnsteady = true;
     else this.#learn(given, steps.made, steps.elapsedMs);
     return outputs;
@@ -233,6 +234,14 @@ export class NativeChain implements SessionChain {
       fetches,
     }));
     return new ChainFrame(this.#host, { parts, given, made, wanted: this.#wanted });
+  }
+
+  /** Whether a frame's memory is worth keeping for the next run of its shape. */
+  #keeps(shape: ChainShape, frame: ChainFrame): boolean {
+    if (this.#isReleased || !this.#shapes.includes(shape)) return false; // forgotten meanwhile
+    const idle = this.#shapes.flatMap((each) => each.idle);
+    const byteLength = idle.reduce((sum, each) => sum + each.byteLength, frame.byteLength);
+    return shape.idle.length < KEPT_FRAMES && byteLength <= KEPT_BYTES;
   }
 
   #retire({ idle }: ChainShape): void {
