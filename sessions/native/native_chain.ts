@@ -20,6 +20,8 @@ const KEPT_SHAPES = 4;
 /** Frames that a shape keeps, and bytes that all idle frames of a chain may take. */
 const KEPT_FRAMES = 2;
 const KEPT_BYTES = 64 * 2 ** 20;
+/** A session that took so long in its first run will not be quick in the next. */
+const SURELY_SLOW_MS = 5;
 
 /** A link whose session is one of this engine's. */
 export interface NativeLink extends ChainLink {
@@ -85,7 +87,7 @@ export class NativeChain implements SessionChain {
     const shape = this.#isUnsteady ? null : this.#find(feeds);
     if (shape === null) return await this.#stepwise(feeds, options);
     const isQuick = shape.elapsedMs.every((elapsedMs) => pacing.isQuick(elapsedMs));
-    const free = isQuick || shape.runCount < 2 ? null : freeLane(this.#host);
+    const free = isQuick || !hasProvedSlow(shape) ? null : freeLane(this.#host);
     if (free === null && (!isQuick || before !== undefined)) {
       return await this.#stepwise(feeds, options);
     }
@@ -213,6 +215,7 @@ export class NativeChain implements SessionChain {
     if (!isSame(shape.made, made)) this.#isUnsteady = true;
     shape.elapsedMs = elapsedMs;
     shape.runCount++;
+    if (hasProvedSlow(shape)) freeLane(this.#host); // it starts meanwhile
   }
 
   /** The shape of these feeds, when they came before and are sound. */
@@ -251,6 +254,11 @@ export class NativeChain implements SessionChain {
   get #options(): Deno.PointerObject {
     return this.#runOptions ??= makeRunOptions(this.#host);
   }
+}
+
+/** Whether some session of it is slow: a first run, when everything is cold, proves that only if it is very. */
+function hasProvedSlow({ elapsedMs, runCount }: ChainShape): boolean {
+  return elapsedMs.some((each) => runCount > 1 ? !pacing.isQuick(each) : each > SURELY_SLOW_MS);
 }
 
 /** Whether these sessions can be joined. */
