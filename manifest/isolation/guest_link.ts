@@ -8,9 +8,10 @@ import { Buffer } from "node:buffer";
 import { causeText } from "../../errors/cause_text.ts";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import type { TensorMap } from "../../tensor/tensor.ts";
+import { guestClock } from "./guest_clock.ts";
 import { takeNotes } from "./guest_notes.ts";
 import type { HostSpec } from "./host_spec.ts";
-import { decodeTensors, encodeTensors, WireFault } from "./tensor_wire.ts";
+import { decodeTensors, encodeTensors, WireFault, type WireTensor } from "./tensor_wire.ts";
 
 /** What carries messages to one guest. */
 export interface Transport {
@@ -28,8 +29,8 @@ export interface LinkRequest {
   readonly message: Readonly<Record<string, unknown>>;
   /** The tensors' bytes. */
   readonly bytes?: readonly Uint8Array<ArrayBuffer>[];
-  /** Names of the tensors behind `bytes`, in their order, when they are lent for the call. */
-  readonly lentNames?: readonly string[];
+  /** The tensors whose bytes these are, when they are lent for the call. */
+  readonly lent?: readonly WireTensor[];
   /** Names of the tensors that the reply may hold. */
   readonly resultNames?: readonly string[];
   /** The module, for the audit log. */
@@ -68,14 +69,13 @@ export interface GuestLink {
 
 interface Pending {
   readonly request: LinkRequest;
-  readonly run: <T>(work: () => T) => T;
+  /** Runs work in the caller's own context; null where there is no work of the caller's. */
+  readonly run: (<T>(work: () => T) => T) | null;
   readonly settle: (outcome: { reply: LinkReply } | { error: unknown }) => void;
   leftMs: number;
   isPaused: boolean;
 }
 
-/** Messages that waited behind a blocked event loop arrive within this time after a timer fired. */
-const GRACE_MS = 50;
 const TEXT_LIMIT = 4096;
 
 /** Makes the host's end of a line. */
@@ -86,34 +86,22 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
   let ended: Error | null = null;
   let lastId = 0;
   let fault: unknown = null;
-  let timed: { id: number; since: number; timer: ReturnType<typeof setTimeout> } | null = null;
 
+  const clock = guestClock<Pending>(({ request }) => {
+    notes.deny("budget", `msPerCall ${request.limitMs}`);
+    end(overTime(plugin, request));
+  });
   const notes = takeNotes(spec, {
-    module: () => timed === null ? null : pending.get(timed.id)?.request.module ?? null,
+    module: () => clock.running?.request.module ?? null,
     onFlood: () => end(isolationFault(plugin, "tried more than can be written down")),
   });
 
   /** Lets the clock run for the oldest request that the guest can be working on. */
   const schedule = (): void => {
-    const next = [...pending].find(([, one]) => !one.isPaused)?.[0];
-    if (timed !== null && timed.id === next) return;
-    if (timed !== null) {
-      clearTimeout(timed.timer);
-      const before = pending.get(timed.id);
-      if (before !== undefined) before.leftMs -= performance.now() - timed.since;
-      timed = null;
+    for (const one of pending.values()) {
+      if (!one.isPaused) return clock.run(one);
     }
-    const one = next === undefined ? undefined : pending.get(next);
-    if (next === undefined || one === undefined) return;
-    const since = performance.now();
-    const late = (): void => {
-      notes.deny("budget", `msPerCall ${one.request.limitMs}`);
-      end(overTime(plugin, one.request));
-    };
-    const timer = setTimeout(() => {
-      if (timed?.id === next) timed.timer = setTimeout(late, GRACE_MS);
-    }, Math.max(0, one.leftMs));
-    timed = { id: next, since, timer };
+    clock.run(null);
   };
 
   const end = (error: Error): void => {
@@ -121,7 +109,7 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
     ended = error;
     const waiting = [...pending.values()];
     pending.clear();
-    schedule();
+    clock.stop();
     for (const one of waiting) one.settle({ error });
     notes[Symbol.dispose]();
     transport.end();
@@ -145,7 +133,7 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
       asked.signal?.addEventListener("abort", abort, { once: true });
       pending.set(id, {
         request: asked,
-        run: AsyncLocalStorage.snapshot(),
+        run: asked.original === undefined ? null : AsyncLocalStorage.snapshot(),
         leftMs: asked.limitMs,
         isPaused: false,
         settle(outcome) {
@@ -167,7 +155,7 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
     const one = typeof message.call === "number" ? pending.get(message.call) : undefined;
     const { original, inputNames = [] } = one?.request ?? {};
     const id = message.original;
-    if (one === undefined || original === undefined || typeof id !== "number") {
+    if (one?.run == null || original === undefined || typeof id !== "number") {
       forged("a call of original() outside of newForward");
       // Told, so that a plugin that made a mistake does not wait for its time to run out.
       const error = { name: "TypeError", message: "original() was called outside of newForward" };
@@ -198,7 +186,7 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
   };
 
   const lookAtLent = (
-    { bytes = [], lentNames = [], module }: LinkRequest,
+    { bytes = [], lent = [], module }: LinkRequest,
     fields: Readonly<Record<string, unknown>>,
     buffers: readonly unknown[],
   ): void => {
@@ -215,7 +203,7 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
       transport.reuse?.(buffer);
     });
     for (const at of written) {
-      const value = lentNames[at] ?? null;
+      const value = lent.find(({ buffer }) => buffer === at)?.name ?? null;
       spec.audit({ plugin, permission: "write-activations", value, module, decision: "deny" });
     }
   };
@@ -226,7 +214,7 @@ export function openGuestLink(spec: HostSpec, transport: Transport): GuestLink {
     let outcome: Parameters<Pending["settle"]>[0];
     try {
       if (one.isPaused) throw new WireFault("it returned while original() was running");
-      if (asked.lentNames !== undefined) lookAtLent(asked, fields, buffers);
+      if (asked.lent !== undefined) lookAtLent(asked, fields, buffers);
       if (fault !== null) throw fault;
       if (fields.error !== undefined) throw remoteError(fields.error);
       const tensors = fields.tensors === undefined || fields.tensors === null

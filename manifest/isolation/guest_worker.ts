@@ -1,8 +1,8 @@
 // The trusted bootstrap of a worker: a constant `data:` module that knows nothing of the plugin. The
 // entry arrives by message, so that the plugin's whole module graph is loaded with the worker's own
-// permissions: a worker's root is loaded with its creator's. Requests come to the worker as such; replies
-// leave over a port that the plugin never holds, so that what it posts itself is told apart. No event is
-// ever dispatched on that port: an event would show it to the plugin as its target.
+// permissions: a worker's root is loaded with its creator's. Requests come and replies leave over ports that
+// the plugin never holds, so that what it posts itself is told apart. No event is ever dispatched on them: an
+// event would show its port to the plugin as its target.
 
 import { type GuestChannel, type GuestRequest, runGuest } from "./guest_core.ts";
 import { closeDoors } from "./guest_doors.ts";
@@ -17,7 +17,7 @@ async function workerGuest(
     addEventListener(type: "message", listen: (event: MessageEvent) => void, once?: object): void;
   };
   const listen = scope.addEventListener.bind(scope, "message");
-  const { defineProperty, getOwnPropertyDescriptor } = Reflect;
+  const { defineProperty, getOwnPropertyDescriptor, setPrototypeOf } = Reflect;
   const dataOf = (event: MessageEvent): unknown => getOwnPropertyDescriptor(event, "data")?.value;
   const first = new Promise<MessageEvent>((resolve) => listen(resolve, { once: true }));
   const said: Record<string, unknown>[] = [];
@@ -27,8 +27,13 @@ async function workerGuest(
   await doors(true);
   const check = watch((kind, value) => send({ note: kind, value }));
 
-  const { port } = dataOf(await first) as { readonly port: MessagePort };
-  const post: (message: unknown, transfer: ArrayBuffer[]) => void = port.postMessage.bind(port);
+  const { requests, replies } = dataOf(await first) as {
+    readonly requests: MessagePort;
+    readonly replies: MessagePort;
+  };
+  const post: (message: unknown, transfer: ArrayBuffer[]) => void = replies.postMessage.bind(
+    replies,
+  );
   send = (note) => post({ message: note, buffers: [] }, []);
   for (let at = 0; at < said.length; at++) send(said[at] as Record<string, unknown>);
 
@@ -54,13 +59,18 @@ async function workerGuest(
     returnsLent: true,
     send: (message, buffers) => post({ message, buffers }, buffers),
     start(receive) {
-      listen((event) => {
+      const value = (event: MessageEvent): boolean => {
         const { message, buffers } = dataOf(event) as {
           message: GuestRequest;
           buffers: ArrayBuffer[];
         };
         receive(message, buffers);
-      });
+        return true;
+      };
+      // Deno hands every message to this method: taken over, no listener and no plugin sees the event.
+      defineProperty(requests, "dispatchEvent", { value });
+      requests.start();
+      setPrototypeOf(requests, null);
     },
   };
   run(channel, check);

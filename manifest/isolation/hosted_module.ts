@@ -126,6 +126,7 @@ async function createHook(
 function remoteMethods(spec: HostSpec, link: GuestLink, hook: number): Required<PluginHook> {
   const { writeActivations, replaceForward } = spec.rights;
   const lent = !writeActivations && !replaceForward;
+  const limitMs = spec.budgets.msPerCall ?? DEFAULT_CALL_MS;
   const call = async (
     phase: PluginPhase,
     given: PluginCall,
@@ -134,11 +135,13 @@ function remoteMethods(spec: HostSpec, link: GuestLink, hook: number): Required<
       readonly second?: TensorMap | null;
       readonly error?: { readonly name: string; readonly message: string };
     } & Pick<LinkRequest, "resultNames" | "original" | "inputNames">,
-  ): Promise<TensorMap | null> => {
-    const one = encodeTensors(first ?? {});
-    const two = encodeTensors(second ?? {}, one.bytes.length);
+  ): Promise<TensorMap | undefined> => {
+    const one = first === undefined ? null : encodeTensors(first);
+    const two = second === undefined || second === null
+      ? null
+      : encodeTensors(second, one?.bytes.length);
     const { signal, module: { path, className, callCount }, ...plain } = given;
-    const numeric = [...one.entries, ...two.entries].filter(({ buffer }) => buffer !== undefined);
+    const entries = [...one?.entries ?? [], ...two?.entries ?? []];
     const { tensors } = await link.request({
       message: {
         op: "call",
@@ -146,23 +149,22 @@ function remoteMethods(spec: HostSpec, link: GuestLink, hook: number): Required<
         phase,
         call: { ...plain, module: { path, className, callCount } },
         lent,
-        first: first === undefined ? null : one.entries,
-        second: second === undefined || second === null ? null : two.entries,
+        first: one?.entries ?? null,
+        second: two?.entries ?? null,
         ...(error === undefined ? {} : { error }),
       },
-      bytes: [...one.bytes, ...two.bytes],
-      ...(lent ? { lentNames: numeric.map(({ name }) => name) } : {}),
+      bytes: [...one?.bytes ?? [], ...two?.bytes ?? []],
+      ...(lent ? { lent: entries } : {}),
       module: path,
-      limitMs: spec.budgets.msPerCall ?? DEFAULT_CALL_MS,
+      limitMs,
       signal,
       ...rest,
     });
-    return tensors;
+    return tensors ?? undefined;
   };
   return {
-    preForward: async (given, inputs) =>
-      await call("preForward", given, { first: inputs, resultNames: given.inputNames }) ??
-        undefined,
+    preForward: (given, inputs) =>
+      call("preForward", given, { first: inputs, resultNames: given.inputNames }),
     newForward: async (given, inputs, original) => {
       const outputs = await call("newForward", given, {
         first: inputs,
@@ -171,14 +173,14 @@ function remoteMethods(spec: HostSpec, link: GuestLink, hook: number): Required<
         inputNames: given.inputNames,
       });
       // Null is refused by the check of every result, as it is for a hook in this process.
-      return outputs as TensorMap;
+      return (outputs ?? null) as TensorMap;
     },
-    postForward: async (given, outputs, inputs) =>
-      await call("postForward", given, {
+    postForward: (given, outputs, inputs) =>
+      call("postForward", given, {
         first: outputs,
         second: inputs,
         resultNames: given.outputNames,
-      }) ?? undefined,
+      }),
     onUnwind: async (given, error) => {
       const { name, message } = error instanceof Error ? error : new Error(String(error));
       // The realm's own end is what is being unwound from: there is nobody to tell.
@@ -199,7 +201,7 @@ function remoteMethods(spec: HostSpec, link: GuestLink, hook: number): Required<
           second: null,
         },
         module: path,
-        limitMs: spec.budgets.msPerCall ?? DEFAULT_CALL_MS,
+        limitMs,
       });
     },
   };
