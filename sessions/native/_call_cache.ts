@@ -6,6 +6,7 @@ import type { ValueSpec } from "../engine.ts";
 import { CallFrame } from "./_call_frame.ts";
 import { type CallTensor, callTensor } from "./_call_tensor.ts";
 import type { NativeHost } from "./_native_host.ts";
+import { isEqual } from "./_equal_lists.ts";
 import { TextList } from "./_native_text.ts";
 
 /** Shapes whose frames are kept; the longest unused goes first. */
@@ -164,12 +165,4 @@ export class CallCache {
     if (this.#fetchLists.length > KEPT_SHAPES) this.#fetchLists.shift();
     return made;
   }
-}
-
-function isEqual<Item>(left: readonly Item[], right: readonly Item[]): boolean {
-  if (left.length !== right.length) return false;
-  for (let index = 0; index < left.length; index++) {
-    if (left[index] !== right[index]) return false;
-  }
-  return true;
 }

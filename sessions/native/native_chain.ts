@@ -7,6 +7,7 @@ import { tensorFault, type TensorMap } from "../../tensor/tensor.ts";
 import type { ChainLink, ChainRunOptions, SessionChain } from "../engine.ts";
 import type { CallTensor } from "./_call_tensor.ts";
 import { ChainFrame, type ChainPart } from "./_chain_frame.ts";
+import { isEqual } from "./_equal_lists.ts";
 import { pacing, turnEventLoop } from "./_event_loop.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { makeRunOptions, RunCancellation } from "./_run_cancellation.ts";
@@ -281,8 +282,4 @@ function isSame(left: readonly CallTensor[], right: readonly CallTensor[]): bool
     const other = right[index] as CallTensor;
     return other.dtype === dtype && isEqual(other.shape, shape);
   });
-}
-
-function isEqual(left: readonly number[], right: readonly number[]): boolean {
-  return left.length === right.length && left.every((size, axis) => size === right[axis]);
 }
