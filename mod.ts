@@ -86,9 +86,12 @@ export { tensorDigest } from "./formats/tensor_digest.ts";
 export type {
   ChainLink,
   ChainRunOptions,
+  CommonWeights,
   DeviceRun,
   Engine,
   EngineSession,
+  FileWeight,
+  MappedWeights,
   OptimizationLevel,
   SessionChain,
   SessionRunOptions,
@@ -96,7 +99,9 @@ export type {
   SessionSource,
   ValueSpec,
 } from "./sessions/engine.ts";
+export type { DeviceUploads, HostStage, Upload, UploadForm } from "./sessions/device_uploads.ts";
 export type { DeviceTensor, DeviceValue, RunValue, RunValueMap } from "./sessions/device_tensor.ts";
+export type { FileRange } from "./sessions/mapped_weights/weight_memory.ts";
 export type { CudaOptions } from "./sessions/providers/cuda_options.ts";
 export type { ProviderName } from "./sessions/providers/descriptor.ts";
 export { harden, type HardenOptions, type HardenReport } from "./sessions/harden.ts";
@@ -122,6 +127,7 @@ export type {
 } from "./pipeline/plan.ts";
 export type { PlanOptions } from "./pipeline/plan_maker.ts";
 export type { ResidencyForecast } from "./pipeline/residency/forecast.ts";
+export type { HostPlacement } from "./pipeline/residency/host_placement.ts";
 export type { ResidencySchedule, ScheduledBlock } from "./pipeline/residency/schedule.ts";
 export type { PlanDocument } from "./pipeline/planner.ts";
 export type { Plugin, PluginContext } from "./pipeline/plugin.ts";

@@ -37,7 +37,7 @@ export interface ValueType {
 export interface PartRequest {
   /** Indices of live nodes, ascending. */
   readonly nodes: readonly number[];
-  /** Values that are fed, with their types. */
+  /** Values that are fed, with their types; of values that the nodes compute, what is known beforehand. */
   readonly inputs: ReadonlyMap<string, ValueType>;
   /** Values that come out: computed by the nodes, or constant. */
   readonly outputs: readonly string[];
@@ -128,6 +128,8 @@ export interface EncodedPart {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Bytes of weights that the part refers to outside itself. */
   readonly weightByteLength: number;
+  /** Names of its initializers. */
+  readonly initializers: readonly string[];
 }
 
 /** Encodes a part of a model. */
@@ -136,10 +138,15 @@ export function encodePart(
   graph: ModelGraph,
   request: PartRequest,
 ): EncodedPart {
+  const own = new Set(request.nodes);
+  const isComputed = (value: string): boolean => own.has(graph.producerOf(value) ?? -1);
   const closure = closeOverConstants(graph, request);
   const node = lightNodes(closure.nodes.map((index) => (graph.nodes[index] as GraphNode).proto));
   const input: ValueInfoProto[] = [];
-  for (const [name, type] of request.inputs) input.push(encodeValueInfo(name, type));
+  const valueInfo: ValueInfoProto[] = [];
+  for (const [name, type] of request.inputs) {
+    (isComputed(name) ? valueInfo : input).push(encodeValueInfo(name, type));
+  }
   const initializer: TensorProto[] = [];
   for (const name of closure.initializers) {
     const tensor = graph.initializers.get(name);
@@ -153,6 +160,7 @@ export function encodePart(
     node,
     input,
     output: request.outputs.map(nameOnly),
+    valueInfo,
     initializer,
     sparseInitializer: graph.proto.sparseInitializer.filter((sparse) =>
       closure.sparse.has(sparse.values?.name ?? "")
@@ -165,7 +173,7 @@ export function encodePart(
   for (const tensor of graphTensors(part)) {
     weightByteLength += externalReferenceOf(tensor)?.byteLength ?? 0;
   }
-  return { bytes: encode(model, part), weightByteLength };
+  return { bytes: encode(model, part), weightByteLength, initializers: closure.initializers };
 }
 
 interface Closure {
@@ -186,10 +194,10 @@ function closeOverConstants(graph: ModelGraph, request: PartRequest): Closure {
   for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
     if (used.has(value)) continue;
     used.add(value);
-    if (request.inputs.has(value)) continue;
     const producer = graph.producerOf(value);
+    if (producer !== undefined && nodes.has(producer)) continue;
+    if (request.inputs.has(value)) continue;
     if (producer !== undefined) {
-      if (nodes.has(producer)) continue;
       if (!(graph.nodes[producer]?.isConstant ?? false)) {
         throw internalError(`value "${value}" is neither fed to the part nor computed in it`);
       }

@@ -27,6 +27,12 @@ export interface ResidencyRequest {
   readonly strategy?: ResidencyStrategy | "auto";
   /** Bytes that all weights of the model may take in memory at once; no limit when left out. */
   readonly byteBudget?: number | null;
+  /**
+   * On a device: bytes that streamed weights may take in the process's memory on their way there. Those of
+   * as many modules as fit stay, the others are read from their files for each call. Null, the default: half
+   * of the machine's memory where that may be asked for, else none stays.
+   */
+  readonly hostByteBudget?: number | null;
   /** Folder for files in ONNX Runtime's own layout; null, the default, does without. */
   readonly cacheFolder?: string | null;
   /** Sizes of the model's symbolic dimensions, to foretell memory for activations with. */
@@ -57,7 +63,7 @@ export function admitResidency(
       details: { hook: names.hook, module: names.module, field: `residency.${field}` },
     });
   const { placement, ahead = null, strategy = "auto" } = request;
-  const { byteBudget = null, cacheFolder = null, dimensions = {} } = request;
+  const { byteBudget = null, hostByteBudget = null, cacheFolder = null, dimensions = {} } = request;
   if (!PLACEMENTS.includes(placement)) {
     throw refuse("placement", `one of ${PLACEMENTS.join(", ")}`);
   }
@@ -65,8 +71,10 @@ export function admitResidency(
   if (ahead !== null && !(Number.isSafeInteger(ahead) && ahead >= 0 && ahead <= AHEAD_MAX)) {
     throw refuse("ahead", `a whole number from 0 to ${AHEAD_MAX}, or null`);
   }
-  if (byteBudget !== null && !(Number.isSafeInteger(byteBudget) && byteBudget > 0)) {
-    throw refuse("byteBudget", "a whole number of bytes above 0, or null");
+  for (const [field, budget] of Object.entries({ byteBudget, hostByteBudget })) {
+    if (budget !== null && !(Number.isSafeInteger(budget) && budget > 0)) {
+      throw refuse(field, "a whole number of bytes above 0, or null");
+    }
   }
   if (cacheFolder !== null && (typeof cacheFolder !== "string" || cacheFolder === "")) {
     throw refuse("cacheFolder", "the path of a folder, or null");
@@ -81,6 +89,7 @@ export function admitResidency(
     ahead,
     strategy,
     byteBudget,
+    hostByteBudget,
     cacheFolder,
     dimensions: Object.freeze({ ...dimensions }),
   });

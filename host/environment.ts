@@ -9,7 +9,8 @@ import { HooklineError } from "../errors/hookline_error.ts";
 export type PermissionQuestion =
   | { readonly name: "env"; readonly variable: string }
   | { readonly name: "read" | "write"; readonly path: string }
-  | { readonly name: "run"; readonly command: string };
+  | { readonly name: "run"; readonly command: string }
+  | { readonly name: "sys"; readonly kind: "systemMemoryInfo" };
 
 /** The part of Deno that is asked; absent in Node. */
 interface PermissionHost {

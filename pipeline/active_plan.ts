@@ -59,9 +59,10 @@ export class ActivePlan {
     const compiled = this.#compiled.get(plan.hash) ?? new CompiledPlan(plan, this.#host);
     this.#compiled.delete(plan.hash);
     this.#compiled.set(plan.hash, compiled); // last used last
-    for (const hash of this.#compiled.keys()) {
+    for (const [hash, oldest] of this.#compiled) {
       if (this.#compiled.size <= PLANS_KEPT) break;
       this.#compiled.delete(hash);
+      oldest.forget();
     }
     return compiled;
   }

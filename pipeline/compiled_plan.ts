@@ -3,6 +3,7 @@
 // budget allows: going back to an earlier plan then costs nothing.
 
 import { encodePart, type ValueType } from "../graph/sub_model.ts";
+import { targetSizes } from "../graph/target_sizes.ts";
 import { internalError } from "../errors/hookline_error.ts";
 import type { TensorType, TensorTypes } from "../hooks/result_check.ts";
 import type { EngineSession } from "../sessions/engine.ts";
@@ -16,7 +17,8 @@ import {
   segmentOpening,
   type SessionHost,
 } from "./segment_opening.ts";
-import { type ChainedRow, chainRows, segmentRows } from "./segment_rows.ts";
+import { PlanRows } from "./plan_rows.ts";
+import type { ChainedRow } from "./segment_rows.ts";
 import type { SessionLease, SessionPool } from "./session_pool.ts";
 import { cannotCross, type ValueTypes } from "./value_types.ts";
 
@@ -28,6 +30,9 @@ export interface PlanHost extends SessionHost {
   readonly residency?: ModelResidency;
 }
 
+/** One for each segment; null for one that is opened for each call of its module. */
+type Leases = readonly (SessionLease | null)[];
+
 /** A plan that can run. */
 export class CompiledPlan {
   readonly plan: Plan;
@@ -37,11 +42,14 @@ export class CompiledPlan {
   readonly residency: PlanResidency | null;
   readonly #host: PlanHost;
   #encoded: readonly SegmentOpening[] | null = null;
-  /** One for each segment; null for one that is opened for each call of its module. */
-  #leases: Promise<readonly (SessionLease | null)[]> | null = null;
+  #leases: Promise<Leases> | null = null;
+  /** Those of the last hold, while nobody holds the plan and they may be taken up again. */
+  #resting: Leases | null = null;
   #sessions: readonly (EngineSession | null)[] = [];
-  /** Rows of segments that run without coming back; null until the sessions are open. */
-  #rows: ReadonlyMap<PlanStep, ChainedRow> | null = null;
+  /** Rows of segments that run without coming back, and the sessions that they were made of. */
+  #rows: PlanRows | null = null;
+  #isOpen = false;
+  #isForgotten = false;
   #users = 0;
   /** What segments leave for later segments; found once. */
   #passedOn: ReadonlySet<string> | null = null;
@@ -60,9 +68,12 @@ export class CompiledPlan {
     return session;
   }
 
-  /** The row that begins with a step, where the engine can run it as one; the plan is held. */
-  rowAt(step: PlanStep): ChainedRow | null {
-    return this.#rows?.get(step) ?? null;
+  /**
+   * The rows of segments, by their first step, that run without coming back when hooks look at these modules;
+   * the plan is held.
+   */
+  rowsBeside(seen: readonly string[]): ReadonlyMap<PlanStep, ChainedRow> {
+    return this.#rows?.beside(seen) ?? new Map();
   }
 
   /** True when values can stay on a device between segments; the plan is held. */
@@ -75,7 +86,7 @@ export class CompiledPlan {
    * them: what it left on a device would go with it.
    */
   keeps(segment: SegmentStep): readonly string[] {
-    if ((this.residency?.session(segment) ?? null) !== null) return [];
+    if (this.residency?.keepsSession(segment) === false) return [];
     const passedOn = this.#passedOn ??= new Set(
       segmentsOf(this.plan.steps).flatMap(({ inputs }) => inputs),
     );
@@ -93,13 +104,14 @@ export class CompiledPlan {
    */
   async hold(): Promise<EngineSession | null> {
     this.#users++;
-    const opening = this.#leases ??= this.#open();
+    const opening = this.#leases ??= this.#resumed() ?? this.#open();
     try {
       const leases = await opening;
-      if (this.#rows !== null) return this.whole; // another hold has seen them
+      if (this.#isOpen) return this.whole; // another hold has seen them
+      this.#isOpen = true;
       this.#sessions = leases.map((lease) => lease?.session ?? null);
       if (this.plan.kind === "whole") this.whole = this.#sessions[0] ?? null;
-      this.#rows = this.#chainRows();
+      this.#rows = this.#rowsOfSessions();
       return this.whole;
     } catch (error) {
       if (this.#leases === opening) this.#leases = null; // the next hold tries again
@@ -111,25 +123,58 @@ export class CompiledPlan {
   /** Ends one hold; after the last one the sessions go back to the pool. */
   async release(): Promise<void> {
     if (--this.#users > 0) return;
-    const leases = this.#leases;
+    const opening = this.#leases;
     this.#leases = null;
     this.#sessions = [];
     this.whole = null;
-    for (const { chain } of this.#rows?.values() ?? []) chain.release();
-    this.#rows = null;
-    if (leases === null) return;
-    await this.residency?.closed();
-    for (const lease of await leases) await lease?.release();
+    this.#isOpen = false;
+    if (opening === null) return;
+    const leases = await opening;
+    const isBack = this.#leases !== null; // somebody holds it again
+    if (this.residency === null && !this.#isForgotten && !isBack) {
+      this.#resting = leases;
+      this.#rows?.rest();
+      await Promise.all(leases.map((lease) => lease?.rest(() => this.#rows?.release())));
+      return;
+    }
+    if (!isBack) {
+      this.#rows?.release();
+      await this.residency?.closed();
+    }
+    for (const lease of leases) await lease?.release();
   }
 
-  #chainRows(): ReadonlyMap<PlanStep, ChainedRow> {
-    const { steps, outputs } = this.plan;
-    const rows = segmentRows({
-      steps,
-      wanted: outputs,
+  /** Nobody will come back to the plan: when nobody holds it, it keeps nothing. */
+  forget(): void {
+    this.#isForgotten = true;
+    if (this.#resting === null) return;
+    this.#rows?.release();
+    for (const lease of this.#resting) lease?.release().catch(() => {}); // its end is the pool's to report
+    this.#resting = null;
+  }
+
+  /** The sessions of the last hold, where all of them are open still. */
+  #resumed(): Promise<Leases> | null {
+    const leases = this.#resting;
+    this.#resting = null;
+    if (leases === null) return null;
+    // All of them, whatever the first says: what is taken up can be given back.
+    const areOpen = leases.map((lease) => lease?.resume() ?? true);
+    if (areOpen.every((isOpen) => isOpen)) return Promise.resolve(leases);
+    for (const lease of leases) lease?.release().catch(() => {}); // its end is the pool's to report
+    return null;
+  }
+
+  /** The rows of the sessions that are open: those of the last hold, if it had the same. */
+  #rowsOfSessions(): PlanRows {
+    const sessions = this.#sessions;
+    if (this.#rows?.isOf(sessions)) return this.#rows;
+    return new PlanRows({
+      plan: this.plan,
+      engine: this.#host.engine,
+      sessions,
       comesByItself: (step) => this.residency?.comesByItself(step) === true,
     });
-    return chainRows(this.#host.engine, rows, ({ index }) => this.#sessions[index] ?? null);
   }
 
   async #open(): Promise<readonly (SessionLease | null)[]> {
@@ -165,10 +210,10 @@ export class CompiledPlan {
       return [segmentOpening(this.#host, { source, label, byteLength }, { isWhole: true })];
     }
     const segments = segmentsOf(this.plan.steps);
-    const fed = segments.flatMap((segment) => this.#isModel(segment) ? [] : segment.inputs);
+    const typed = segments.flatMap((segment) => this.#isModel(segment) ? [] : this.#typed(segment));
     const replaced = replacedModules(this.plan.steps);
     const types = await this.#host.types.require(
-      [...new Set([...fed, ...replaced.flatMap((step) => step.outputs)])],
+      [...new Set([...typed, ...replaced.flatMap((step) => step.outputs)])],
       { isMemoryShort: this.residency !== null },
     );
     for (const step of replaced) this.#replacedTypes.set(step, outputTypesOf(step, types));
@@ -182,6 +227,13 @@ export class CompiledPlan {
     return segment.isWhole && this.residency?.streams(segment) !== true;
   }
 
+  /** Values whose types a segment's part declares. */
+  #typed({ inputs, nodes }: SegmentStep): readonly string[] {
+    const own = new Set(inputs);
+    const sizes = targetSizes(this.#host.structure.graph, nodes).filter((value) => !own.has(value));
+    return [...inputs, ...sizes];
+  }
+
   async #opening(
     segment: SegmentStep,
     types: ReadonlyMap<string, ValueType>,
@@ -192,10 +244,14 @@ export class CompiledPlan {
     if (this.#isModel(segment)) {
       const source = structure.tappedSource(segment.taps);
       const byteLength = skeleton.fileByteLength;
-      return segmentOpening(this.#host, { source, label, byteLength }, { isWhole: true });
+      const commonNames = [...structure.graph.initializers.keys()];
+      return segmentOpening(this.#host, { source, label, byteLength }, {
+        isWhole: true,
+        commonNames,
+      });
     }
     const inputs = new Map(
-      segment.inputs.map((value) => [value, types.get(value) ?? missingType(value)]),
+      this.#typed(segment).map((value) => [value, types.get(value) ?? missingType(value)]),
     );
     const streamed = await this.residency?.encode(segment, inputs) ?? null;
     if (streamed !== null) return streamed;
@@ -205,7 +261,7 @@ export class CompiledPlan {
       source: { kind: "bytes", bytes: part.bytes, weightFolder },
       label,
       byteLength: part.bytes.byteLength + part.weightByteLength,
-    });
+    }, { commonNames: part.initializers });
   }
 }
 

@@ -79,6 +79,8 @@ const BESIDE_RUNS: ReadonlySet<HookPhase> = new Set(["onAttach", "resetState", "
 export class Execution {
   readonly #context: ExecutionContext;
   #feeds: TensorMap = emptyTensorMap();
+  /** Segments that run without coming back, by the first of them. */
+  #rows: ReadonlyMap<PlanStep, ChainedRow> = new Map();
   /** This run's way through the streamed modules; null when all weights stay. */
   #residency: ResidencyRun | null = null;
   /** What nobody but sessions saw, where memory is short; null elsewhere. */
@@ -97,9 +99,10 @@ export class Execution {
    * the run was aborted.
    */
   async run(feeds: TensorMap): Promise<TensorMap> {
-    const { compiled, inputs } = this.#context;
+    const { compiled, inputs, modules } = this.#context;
     const { steps, outputs } = compiled.plan;
     this.#feeds = feeds;
+    this.#rows = compiled.rowsBeside(compiled.residency === null ? [] : seenModules(modules));
     if (compiled.residency !== null) {
       this.#residency = compiled.residency.begin();
       this.#private = new PrivateTensors();
@@ -154,8 +157,8 @@ export class Execution {
 
   /** Runs a step, or the row of segments that begins with it. Resolves to how many steps that were. */
   async #steps(step: PlanStep, region: RegionState): Promise<number> {
-    const chained = this.#context.compiled.rowAt(step);
-    if (chained !== null && this.#isUnseen(chained.row)) {
+    const chained = this.#rows.get(step);
+    if (chained !== undefined) {
       await this.#row(chained, region);
       return chained.row.segments.length;
     }
@@ -185,16 +188,6 @@ export class Execution {
       },
       before: (index) => residency.pass(moduleAt(index)),
     };
-  }
-
-  /** True when no hook of a row's modules has anything to do in a run. */
-  #isUnseen({ modules }: SegmentRow): boolean {
-    return modules.every((module) => {
-      const order = module === null ? null : this.#context.modules.get(module)?.order ?? null;
-      if (order === null) return true;
-      return order.missing.length === 0 &&
-        order.entering.every(({ phases }) => phases.every((phase) => BESIDE_RUNS.has(phase)));
-    });
   }
 
   async #segment(segment: SegmentStep, { values }: RegionState): Promise<void> {
@@ -331,6 +324,16 @@ export class Execution {
     region.open.set(callKey(step), dispatch);
     return dispatch;
   }
+}
+
+/** The modules of which a hook has something to do in the run. */
+function seenModules(modules: ReadonlyMap<string, RunModule>): readonly string[] {
+  return [...modules].flatMap(([path, { order }]) => {
+    if (order === null) return [];
+    const isSeen = order.missing.length > 0 ||
+      order.entering.some(({ phases }) => phases.some((phase) => !BESIDE_RUNS.has(phase)));
+    return isSeen ? [path] : [];
+  });
 }
 
 function sideOf({ order }: ModuleDispatch, side: HookSide["side"]): HookSide {

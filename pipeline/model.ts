@@ -42,8 +42,8 @@ export interface ModelSettings {
   readonly threads: number;
   /** Bytes of weights that sessions of plans not in use may keep. */
   readonly idleByteBudget: number;
-  /** Settings of the CUDA provider. */
   readonly cuda?: CudaOptions | undefined;
+  readonly recordsRuns?: boolean;
 }
 
 /** Options of {@linkcode Model.run}. */
@@ -95,9 +95,9 @@ export class Model {
     this.#guard = new FeedGuard(structure.inputs, structure.skeleton.label);
     this.#finder = new ModuleFinder(structure);
     this.#runs = new RunsInFlight(structure.skeleton.label);
-    const { engine, optimization, threads, cuda } = settings;
+    const { engine, optimization, threads, cuda, recordsRuns } = settings;
     const provider = settings.provider.provider.name;
-    const host = { structure, engine, provider, optimization, threads, cuda };
+    const host = { structure, engine, provider, optimization, threads, cuda, recordsRuns };
     this.#residency = new ModelResidency(host, (path) => this.#finder.get(path));
     this.#planner = new PlanMaker(
       structure,

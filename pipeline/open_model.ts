@@ -41,6 +41,14 @@ export interface OpenOptions {
   readonly idleByteBudget?: number;
   /** Settings of CUDA, for the native engine; without effect where `"auto"` takes the CPU. */
   readonly cuda?: CudaOptions;
+  /**
+   * True records what a run asks of the device (CUDA graphs, WebGPU's graph capture) the second time that
+   * feeds have certain dtypes and shapes, and plays that from then on: one call instead of one an operator.
+   * Each recording keeps the memory of its run, up to eight; other shapes run as usual. For the native engine
+   * on a device and plans that are not split, and only for models that run there whole: others are refused
+   * with SESSION_CREATE. Without effect where `"auto"` takes the CPU. Not run with CUDA.
+   */
+  readonly recordsRuns?: boolean;
 }
 
 const OPTIONS: readonly (keyof OpenOptions)[] = [
@@ -52,6 +60,7 @@ const OPTIONS: readonly (keyof OpenOptions)[] = [
   "boundaries",
   "idleByteBudget",
   "cuda",
+  "recordsRuns",
 ];
 const IDLE_BYTE_BUDGET = 268_435_456;
 const LEVELS: readonly OptimizationLevel[] = ["disabled", "basic", "extended", "layout", "all"];
@@ -79,11 +88,13 @@ const TRACE_SWITCH = "HOOKLINE_TRACE_ACTIVATIONS";
 export async function openModel(source: ModelSource, options: OpenOptions = {}): Promise<Model> {
   requireOptions("open a model", options, OPTIONS);
   const { optimization = "all", threads = null, idleByteBudget = IDLE_BYTE_BUDGET } = options;
-  checkOptions({ optimization, threads, idleByteBudget });
+  const { recordsRuns = false } = options;
+  checkOptions({ optimization, threads, idleByteBudget, recordsRuns });
   const isTraced = isSwitchedOn(TRACE_SWITCH, readVariable(TRACE_SWITCH));
   const structure = new ModelStructure(source, options);
   const { engine, because: engineReason } = await chooseEngine(options.engine ?? "auto");
   if (options.cuda !== undefined) checkCuda(options.cuda, options.provider ?? "auto", engine);
+  if (recordsRuns) checkRecording(options.provider ?? "auto", engine);
   const provider: ResolvedProvider = await resolveProvider(options.provider ?? "auto", engine);
   const model = new Model(structure, {
     engine,
@@ -93,6 +104,7 @@ export async function openModel(source: ModelSource, options: OpenOptions = {}):
     threads: threads ?? threadBudget(availableCores(), openSessions()),
     idleByteBudget,
     cuda: options.cuda,
+    recordsRuns: recordsRuns && provider.provider.name !== "cpu",
   });
   if (isTraced) await traceModel(model);
   return model;
@@ -125,10 +137,25 @@ function checkCuda(cuda: CudaOptions, provider: string, engine: Engine): void {
   });
 }
 
+function checkRecording(provider: string, engine: Engine): void {
+  const why = provider === "cpu"
+    ? 'provider "cpu" was asked for'
+    : engine.name !== "native"
+    ? `engine "${engine.name}" cannot do it`
+    : null;
+  if (why === null) return;
+  throw new HooklineError("OPTION_INVALID", {
+    message: `cannot open a model that records its runs: ${why}`,
+    fix: 'use provider "cuda" or "webgpu" with engine "native", or leave recordsRuns out',
+    details: { option: "recordsRuns" },
+  });
+}
+
 function checkOptions(options: {
   readonly optimization: string;
   readonly threads: number | null;
   readonly idleByteBudget: number;
+  readonly recordsRuns: boolean;
 }): void {
   const invalid = (name: string, found: unknown, wanted: string): HooklineError =>
     new HooklineError("OPTION_INVALID", {
@@ -144,6 +171,9 @@ function checkOptions(options: {
     (!Number.isSafeInteger(options.threads) || options.threads < 1 || options.threads > 1024)
   ) {
     throw invalid("threads", options.threads, "a whole number from 1 to 1024");
+  }
+  if (typeof options.recordsRuns !== "boolean") {
+    throw invalid("recordsRuns", options.recordsRuns, "true or false");
   }
   const budget: unknown = options.idleByteBudget;
   if (typeof budget !== "number" || !(budget >= 0)) {

@@ -11,6 +11,7 @@ import type {
 } from "../sessions/engine.ts";
 import type { CudaOptions } from "../sessions/providers/cuda_options.ts";
 import type { ProviderName } from "../sessions/providers/descriptor.ts";
+import { commonWeights } from "./common_weights.ts";
 import type { ModelStructure } from "./model_structure.ts";
 
 /** What all sessions of one model share. */
@@ -23,6 +24,8 @@ export interface SessionHost {
   readonly threads: number;
   /** Settings of the CUDA provider. */
   readonly cuda?: CudaOptions | undefined;
+  /** See `SessionSettings.recordsRuns`; for the sessions that hold the whole model. */
+  readonly recordsRuns?: boolean | undefined;
 }
 
 /** A segment that can be opened. */
@@ -46,6 +49,8 @@ export interface SegmentOpening {
   readonly sharesArena: boolean;
   /** True when the session's values have names of their own. */
   readonly isRenamed: boolean;
+  /** Initializers that the session may have in common with other sessions of the model. */
+  readonly commonNames: readonly string[];
 }
 
 /** The opening of a segment with the model's own settings, changed where `own` says so. */
@@ -61,26 +66,40 @@ export function segmentOpening(
     isDeferred = false,
     isRenamed = false,
     sharesArena = false,
+    commonNames = [],
   } = own;
   const hash = createHash("sha256").update(`${prepacking} ${optimization} ${sharesArena} `);
   if (facts.source.kind === "bytes") hash.update(facts.source.bytes);
   else hash.update(facts.source.path);
   const key = hash.digest("hex");
-  return { ...facts, key, isWhole, prepacking, optimization, isDeferred, isRenamed, sharesArena };
+  return {
+    ...facts,
+    key,
+    isWhole,
+    prepacking,
+    optimization,
+    isDeferred,
+    isRenamed,
+    sharesArena,
+    commonNames,
+  };
 }
 
 /** The settings of an opening's session. */
 export function sessionSettings(host: SessionHost, opening: SegmentOpening): SessionSettings {
   const { provider, threads, cuda } = host;
+  const common = commonWeights(host, opening);
   return {
     provider,
     ...(cuda === undefined ? {} : { cuda }),
+    ...(host.recordsRuns === true && opening.isWhole ? { recordsRuns: true } : {}),
     optimization: opening.optimization,
     threads,
     prepacking: opening.prepacking,
     // Measured: parts in one arena cost 1.12 of the whole where parts on the heap cost 1.21 to 1.25 (native
     // engine, 16 and 128 tokens); without such an arena, the heap costs 2 to 5 % less than one arena each.
     arena: opening.sharesArena || !opening.isWhole ? "shared" : true,
+    ...(common === undefined ? {} : { commonWeights: common }),
     label: opening.label,
   };
 }

@@ -4,8 +4,19 @@
 
 import { HooklineError } from "../errors/hookline_error.ts";
 import type { EngineSession } from "../sessions/engine.ts";
+import { trimHeap } from "../sessions/native/heap_trim.ts";
+
+/** What sessions must have weighed for the heap to be trimmed behind them: less is not worth the time. */
+const TRIMMED_BYTES = 16 * 2 ** 20;
+
+/** A lease whose session is idle. */
+interface Resting {
+  readonly evicted: () => void;
+}
 
 interface Entry {
+  /** Who wants to hear of its end. */
+  readonly resting: Set<Resting>;
   readonly key: string;
   readonly session: Promise<EngineSession>;
   readonly byteLength: number;
@@ -18,6 +29,13 @@ export interface SessionLease {
   readonly session: EngineSession;
   /** Returns the lease; the session may be closed from now on. A second call does nothing. */
   release(): Promise<void>;
+  /**
+   * Returns the lease until {@linkcode resume}; the session may be closed from now on, and `evicted` is called
+   * right before that. Not called after `release`.
+   */
+  rest(evicted: () => void): Promise<void>;
+  /** Takes the session up again after {@linkcode rest}; false when it was closed: then the lease is over. */
+  resume(): boolean;
 }
 
 /** Sessions by content hash. */
@@ -27,10 +45,16 @@ export class SessionPool {
   readonly #ending = new Set<Promise<void>>();
   readonly #idleByteBudget: number;
   #clock = 0;
+  /** Of the sessions that were closed. */
+  #endedByteLength = 0;
   #isClosed = false;
 
-  constructor(idleByteBudget: number) {
+  readonly #trimHeap: () => Promise<unknown>;
+
+  /** Makes a pool; only tests pass another `trim`. */
+  constructor(idleByteBudget: number, trim: () => Promise<unknown> = trimHeap) {
     this.#idleByteBudget = idleByteBudget;
+    this.#trimHeap = trim;
   }
 
   /** How many sessions are open or opening. */
@@ -47,24 +71,13 @@ export class SessionPool {
     if (this.#isClosed) throw closedError();
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { key, session: open(), byteLength, users: 0, lastUsed: 0 };
+      entry = { key, session: open(), byteLength, users: 0, lastUsed: 0, resting: new Set() };
       this.#entries.set(key, entry);
     }
     const held = entry;
     held.users++;
     try {
-      const session = await held.session;
-      let isReturned = false;
-      return {
-        session,
-        release: async () => {
-          if (isReturned) return;
-          isReturned = true;
-          held.users--;
-          held.lastUsed = ++this.#clock;
-          await this.#trim();
-        },
-      };
+      return this.#leaseOf(held, await held.session);
     } catch (error) {
       held.users--;
       if (this.#entries.get(key) === held) this.#entries.delete(key);
@@ -72,13 +85,51 @@ export class SessionPool {
     }
   }
 
-  /** Closes every session, also those that are being opened, and waits for the runs in flight. */
+  /**
+   * Closes every session, also those that are being opened, waits for the runs in flight, and gives the
+   * memory of large ones back to the system.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const entry of [...this.#entries.values()]) this.#end(entry).catch(() => {});
     const ended = await Promise.allSettled([...this.#ending]);
+    if (this.#endedByteLength >= TRIMMED_BYTES) await this.#trimHeap();
+    this.#endedByteLength = 0;
     const failed = ended.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
+  }
+
+  #leaseOf(entry: Entry, session: EngineSession): SessionLease {
+    let isReturned = false;
+    let resting: Resting | null = null;
+    const leave = async (): Promise<void> => {
+      if (isReturned) return;
+      isReturned = true;
+      entry.users--;
+      entry.lastUsed = ++this.#clock;
+      await this.#trim();
+    };
+    return {
+      session,
+      release: async () => {
+        if (resting !== null) entry.resting.delete(resting);
+        await leave();
+      },
+      rest: async (evicted) => {
+        resting = { evicted };
+        entry.resting.add(resting);
+        await leave();
+      },
+      resume: () => {
+        if (resting === null) return !isReturned;
+        entry.resting.delete(resting);
+        resting = null;
+        if (this.#entries.get(entry.key) !== entry) return false;
+        isReturned = false;
+        entry.users++;
+        return true;
+      },
+    };
   }
 
   async #trim(): Promise<void> {
@@ -98,6 +149,9 @@ export class SessionPool {
   /** Takes a session off the list and closes it. */
   #end(entry: Entry): Promise<void> {
     this.#entries.delete(entry.key);
+    for (const { evicted } of entry.resting) evicted();
+    entry.resting.clear();
+    this.#endedByteLength += entry.byteLength;
     const ending = entry.session.then(
       (session) => session.release(),
       () => {}, // the opening failed; whoever leases it hears of it

@@ -20,6 +20,8 @@ export class ValueTypes {
   readonly #known = new Map<string, ValueType | null>();
   readonly #structure: ModelStructure;
   readonly #engine: Engine;
+  /** True when ONNX Runtime refuses the model without the sizes that the file declares inside itself. */
+  #needsDeclared = false;
 
   constructor(structure: ModelStructure, engine: Engine) {
     this.#structure = structure;
@@ -84,7 +86,11 @@ export class ValueTypes {
   /** One value of a type that the engine cannot carry makes the whole probe fail: find out which. */
   async #probeOneByOne(values: readonly string[], cause: unknown): Promise<void> {
     const plain = await this.#open([]).catch(() => null);
-    if (plain === null) throw cause; // the model itself is refused
+    if (plain === null) {
+      if (this.#needsDeclared) throw cause; // the model itself is refused
+      this.#needsDeclared = true;
+      return await this.#probe(values);
+    }
     await plain.release();
     if (values.length === 1) {
       this.#known.set(values[0] as string, null);
@@ -97,7 +103,10 @@ export class ValueTypes {
 
   async #open(values: readonly string[]): Promise<EngineSession> {
     this.#structure.requireUnchanged();
-    return await this.#engine.open(this.#structure.probeSource(values), PROBE);
+    const source = this.#needsDeclared
+      ? this.#structure.tappedSource(values)
+      : this.#structure.probeSource(values);
+    return await this.#engine.open(source, PROBE);
   }
 
   #learn(session: EngineSession, values: readonly string[]): void {

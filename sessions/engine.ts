@@ -5,7 +5,9 @@
 import type { DType } from "../tensor/dtype.ts";
 import type { TensorMap } from "../tensor/tensor.ts";
 import type { RunValueMap } from "./device_tensor.ts";
+import type { DeviceUploads } from "./device_uploads.ts";
 import type { CudaOptions } from "./providers/cuda_options.ts";
+import type { FileRange } from "./mapped_weights/weight_memory.ts";
 import type { ProviderName } from "./providers/descriptor.ts";
 
 /** What a session declares about one of its inputs or outputs. */
@@ -45,6 +47,15 @@ export type SessionSource =
     readonly weightFolder: string | null;
   };
 
+/**
+ * Weights in files that sessions have in common, prepacked once for all of them: in memory while one of the
+ * sessions is open.
+ */
+export interface CommonWeights {
+  /** The weights, under the names of initializers. */
+  readonly weights: readonly FileWeight[];
+}
+
 /** How far ONNX Runtime may rewrite the graph. */
 export type OptimizationLevel =
   | "disabled"
@@ -79,6 +90,20 @@ export interface SessionSettings {
     /** Name of the file beside it that takes the weights. */
     readonly dataName: string;
   };
+  /**
+   * Initializers of the model that the session has in common with others: nothing changes but the memory that
+   * they take together. An engine that cannot share them leaves them where the model says.
+   */
+  readonly commonWeights?: {
+    readonly from: CommonWeights;
+    /** Names among those of `from`; others are left out. */
+    readonly names: readonly string[];
+  } | undefined;
+  /**
+   * True records what a run asks of the device the second time that feeds have certain dtypes and shapes, and
+   * plays that from then on. Only for the native engine, CUDA and WebGPU, and models that run there whole.
+   */
+  readonly recordsRuns?: boolean;
   /** Settings of the CUDA provider; the native engine alone can pass them on. */
   readonly cuda?: CudaOptions | undefined;
   /** Names the session in errors and in the ledger: `"segment 3: encoder.layer.1"`. */
@@ -141,6 +166,11 @@ export interface EngineSession {
   /** Runs with values on the session's device. Absent where they lie in the process's memory. */
   readonly runOnDevice?: DeviceRun | undefined;
   /**
+   * Copies of weights to the session's device, ahead of the runs that use them. Null or absent where values
+   * lie in the process's memory.
+   */
+  readonly uploads?: DeviceUploads | null;
+  /**
    * Frees the model. Waits for the runs in flight, refuses new ones at once; a second call is the
    * first one's promise.
    */
@@ -149,6 +179,35 @@ export interface EngineSession {
   readonly released: boolean;
   /** The same as `release`. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A weight in a file, for an input of a session. */
+export interface FileWeight {
+  /** The input's name. */
+  readonly name: string;
+  /** Element type; the file holds the elements little-endian, as `raw_data` does. */
+  readonly dtype: DType;
+  /** Sizes, all of them known. */
+  readonly shape: readonly number[];
+  /** Where they lie. */
+  readonly range: FileRange;
+}
+
+/**
+ * Files that lie in memory as they are, for sessions to read weights from: nothing is read before it is
+ * touched, nothing is copied. Whoever shortens a file meanwhile ends the process at the next touch, as with
+ * the weights that ONNX Runtime maps itself.
+ */
+export interface MappedWeights extends Disposable {
+  /**
+   * Runs of a session that take some of its inputs from files; `run` is fed all others. The files stay in
+   * memory until this object is disposed and no run uses them.
+   *
+   * @throws {HooklineError} ENGINE_UNAVAILABLE when a file cannot be mapped, MODEL_NOT_FOUND or
+   * MODEL_READ_DENIED when it cannot be read, MODEL_EXTERNAL_RANGE when it is too short, FEED_DATA when a
+   * stretch does not fit its dtype and shape. A weight that does not fit its input is refused by `run`.
+   */
+  bind(session: EngineSession, weights: readonly FileWeight[]): Pick<EngineSession, "run">;
 }
 
 /** One session of a chain. Its inputs are values of the chain by their names. */
@@ -187,7 +246,12 @@ export interface SessionChain {
    * `around` or `before` rejected with.
    */
   run(feeds: TensorMap, options?: ChainRunOptions): Promise<TensorMap>;
-  /** Frees what it keeps between runs; none is in flight. The sessions stay open. */
+  /** No run is in flight, and none may come for a while: frees what it keeps between runs if that is much. */
+  rest(): void;
+  /**
+   * Frees all that it keeps between runs; none is in flight. To be called before one of the sessions is
+   * released. It may run again as long as they are open: then it knows what it has learned of them.
+   */
   release(): void;
 }
 
@@ -223,4 +287,11 @@ export interface Engine {
     links: readonly ChainLink[],
     wanted: readonly string[],
   ) => SessionChain | null;
+  /**
+   * Weights that sessions of this engine read from files where they lie. Null where files cannot be mapped;
+   * absent where an engine cannot.
+   */
+  readonly mapWeights?: () => MappedWeights | null;
+  /** Weights for {@linkcode SessionSettings.commonWeights}. Absent where an engine cannot. */
+  readonly commonWeights?: (weights: readonly FileWeight[]) => CommonWeights;
 }

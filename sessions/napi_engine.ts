@@ -14,6 +14,7 @@ import type {
   SessionSource,
   ValueSpec,
 } from "./engine.ts";
+import { deviceLane } from "./device_lane.ts";
 import { FeedGuard } from "./feed_guard.ts";
 import { FetchGuard } from "./fetch_guard.ts";
 import {
@@ -84,6 +85,14 @@ function requireWhole(input: string, data: TensorData, label: string): void {
   });
 }
 
+/** A device takes one call at a time, those of the native engine and of other threads among them. */
+function onProvider<Result>(
+  { provider }: SessionSettings,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  return provider === "cpu" ? work() : deviceLane(provider).through(work);
+}
+
 class NapiSession implements EngineSession {
   readonly inputs: readonly ValueSpec[];
   readonly outputs: readonly ValueSpec[];
@@ -131,9 +140,33 @@ class NapiSession implements EngineSession {
     options?: SessionRunOptions,
   ): Promise<TensorMap> {
     if (this.#release !== undefined) throw sessionReleasedError(this.#settings);
-    options?.signal?.throwIfAborted(); // and no later: the addon cannot end a run
+    const signal = options?.signal;
+    signal?.throwIfAborted(); // and not while it computes: the addon cannot end a run
     this.#guard.check(feeds);
     this.#fetchGuard.check(fetches);
+    this.#inFlight++;
+    try {
+      const { provider } = this.#settings;
+      if (provider === "cpu") return await this.#compute(feeds, fetches);
+      return await deviceLane(provider).through(() => {
+        this.#guard.check(feeds); // they may have been given away during the wait
+        return this.#compute(feeds, fetches);
+      }, signal);
+    } finally {
+      if (--this.#inFlight === 0) this.#whenIdle?.();
+    }
+  }
+
+  release(): Promise<void> {
+    return this.#release ??= this.#releaseOnce();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /** Runs feeds that fit. */
+  async #compute(feeds: TensorMap, fetches: readonly string[]): Promise<TensorMap> {
     const ortFeeds: Record<string, OrtFeed> = {};
     const inputs = this.inputs;
     for (let index = 0; index < inputs.length; index++) {
@@ -147,7 +180,6 @@ class NapiSession implements EngineSession {
         location: "cpu",
       };
     }
-    this.#inFlight++;
     try {
       const results = await this.#session.run(
         ortFeeds,
@@ -169,17 +201,7 @@ class NapiSession implements EngineSession {
       return outputs;
     } catch (cause) {
       throw sessionRunError(this.#settings, cause);
-    } finally {
-      if (--this.#inFlight === 0) this.#whenIdle?.();
     }
-  }
-
-  release(): Promise<void> {
-    return this.#release ??= this.#releaseOnce();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.release();
   }
 
   async #releaseOnce(): Promise<void> {
@@ -187,7 +209,7 @@ class NapiSession implements EngineSession {
       await new Promise<void>((resolve) => this.#whenIdle = resolve);
     }
     try {
-      await this.#session.release();
+      await onProvider(this.#settings, () => this.#session.release());
     } catch (cause) {
       // It stays in the ledger: its memory was not given back.
       throw new HooklineError("INTERNAL", {
@@ -254,7 +276,10 @@ export class NapiEngine implements Engine {
     const { module } = await this.#loaded();
     let session: OrtSession | undefined;
     try {
-      session = await module.InferenceSession.create(model, options);
+      session = await onProvider(
+        settings,
+        () => module.InferenceSession.create(model, options),
+      );
       const specs = {
         inputs: session.inputMetadata.map(toSpec),
         outputs: session.outputMetadata.map(toSpec),
@@ -268,7 +293,9 @@ export class NapiEngine implements Engine {
       const byteLength = file?.byteLength ?? (model as Uint8Array).byteLength;
       return new NapiSession(session, settings, specs, byteLength);
     } catch (cause) {
-      await session?.release();
+      const opened = session;
+      if (opened !== undefined) await onProvider(settings, () => opened.release());
+      if (cause instanceof HooklineError) throw cause;
       throw sessionCreateError(settings, cause);
     }
   }

@@ -7,6 +7,7 @@
 import { HooklineError, internalError } from "../../errors/hookline_error.ts";
 import { boundaryOf } from "../../graph/module_boundary.ts";
 import { encodePart, type ValueType } from "../../graph/sub_model.ts";
+import { targetSizes } from "../../graph/target_sizes.ts";
 import type { ModelStructure } from "../../pipeline/model_structure.ts";
 import type { ValueTypes } from "../../pipeline/value_types.ts";
 import type { Engine, OptimizationLevel } from "../../sessions/engine.ts";
@@ -79,12 +80,18 @@ export async function encodeNodes(
   const nodes = [...new Set(choice.nodes)].sort((left, right) => left - right);
   const outputs = [...new Set(choice.outputs)];
   const names = boundaryOf(structure.graph, nodes).inputs;
-  const known = await types.require(names);
+  const sizes = targetSizes(structure.graph, nodes).filter((value) => !names.includes(value));
+  const known = await types.require([...names, ...sizes]);
+  const typeOf = (name: string): ValueType => known.get(name) ?? untyped(name);
   const inputs = new Map(names.map((name) => {
-    const type = known.get(name) ?? untyped(name);
+    const type = typeOf(name);
     return [name, { ...type, shape: choice.shapeOf?.(name) ?? type.shape }];
   }));
-  const { bytes } = encodePart(structure.proto, structure.graph, { nodes, inputs, outputs });
+  const { bytes } = encodePart(structure.proto, structure.graph, {
+    nodes,
+    inputs: new Map([...inputs, ...sizes.map((name) => [name, typeOf(name)] as const)]),
+    outputs,
+  });
   return { inputs, outputs, nodes, bytes, weightFolder: structure.weightFolder };
 }
 

@@ -1,104 +1,121 @@
 // Streams weights as inputs: equal modules share one session, which is fed the weights of the module that
-// runs. Works on every engine, provider and runtime; weights are read into buffers ahead of use.
+// runs. Works on every engine, provider and runtime. Where the engine can, weights are pages of their files;
+// elsewhere they are read into buffers ahead of use.
 
-import type { EngineSession } from "../../sessions/engine.ts";
-import type { FileRange } from "../../sessions/mapped_weights/weight_memory.ts";
 import { decodeTensorProto } from "../../graph/tensor_proto.ts";
 import { internalError } from "../../errors/hookline_error.ts";
-import { elementCount, type Tensor, type TensorMap } from "../../tensor/tensor.ts";
+import type { EngineSession, FileWeight } from "../../sessions/engine.ts";
+import type { WeightMemory } from "../../sessions/mapped_weights/weight_memory.ts";
+import type { Tensor, TensorMap } from "../../tensor/tensor.ts";
 import type { SegmentStep } from "../plan.ts";
 import { segmentOpening, type SessionHost } from "../segment_opening.ts";
 import { rangeOf } from "./block_weights.ts";
-import { encodeStreamedPart, type FedWeight, type StreamedPart } from "./streamed_part.ts";
-import { viewOf } from "./tensor_view.ts";
-import { type ReadRange, WeightReader } from "./weight_reader.ts";
+import { mappedInputs } from "./mapped_inputs.ts";
+import { readInputs } from "./read_inputs.ts";
+import { encodeStreamedPart, type StreamedPart } from "./streamed_part.ts";
 import type { RunnableSession, WeightStream } from "./weight_stream.ts";
 
-/** A weight in a file. */
-interface FileWeight {
-  readonly weight: FedWeight;
-  readonly range: FileRange;
-}
-
 /** A segment of a streamed module. */
-interface FedSegment {
+export interface FedSegment {
+  /** The streamed module's path. */
+  readonly module: string;
   readonly part: StreamedPart;
   /** Weights that are small enough to stay. */
   readonly kept: Readonly<Record<string, Tensor>>;
+  /** Those that come and go. */
   readonly files: readonly FileWeight[];
-  /** Those in files, while the module's weights are in memory. */
-  readonly fed: Record<string, Tensor>;
 }
 
-/** Weights as inputs, read from their files. */
-export function inputStream(host: SessionHost): WeightStream {
-  const reader = new WeightReader();
+/** A segment with its session. */
+export interface OpenSegment {
+  readonly fed: FedSegment;
+  readonly session: EngineSession;
+}
+
+/** How weights in files reach the sessions that are fed them. */
+export interface InputSupply {
+  /** Brings a module's weights near; resolves when its segments can run. */
+  fetch(module: string): Promise<void>;
+  /** Lets go of them; no run uses them now. */
+  release(module: string): Promise<void>;
+  /** Runs a segment's session with the weights of its module, under the names of the part. */
+  run(open: OpenSegment, ...call: Parameters<EngineSession["run"]>): Promise<TensorMap>;
+  /** Frees everything. */
+  close(): Promise<void>;
+}
+
+/** Weights as inputs. */
+export function inputStream(host: SessionHost, memory: WeightMemory): WeightStream {
   const segments = new Map<number, FedSegment>();
-  const byModule = new Map<string, FedSegment[]>();
   let sessions: readonly (EngineSession | null)[] = [];
+  let supply: InputSupply | null = null;
   return {
     comesByItself: false,
+    keepsSessions: true,
     // deno-lint-ignore require-await -- other strategies write files here
     async encode({ segment, module, inputs }) {
       const { structure } = host;
       const { nodes, outputs } = segment;
       const part = encodeStreamedPart(structure, { nodes, inputs, outputs });
-      const fed = fedSegment(host, part);
-      segments.set(segment.index, fed);
-      byModule.set(module, [...byModule.get(module) ?? [], fed]);
+      segments.set(segment.index, fedSegment(host, { module, part }));
       return segmentOpening(host, {
         source: { kind: "bytes", bytes: part.bytes, weightFolder: structure.weightFolder },
         label: `${structure.skeleton.label}, segments with streamed weights`,
         byteLength: part.bytes.byteLength,
       }, { isRenamed: true, sharesArena: true });
     },
-    opened: (open) => void (sessions = open),
-    async fetch(module) {
-      host.structure.requireUnchanged();
-      const own = byModule.get(module) ?? [];
-      const weights = own.flatMap(({ files }) => files);
-      const places = await reader.fetch(module, weights.map(({ range }) => range));
-      let index = 0;
-      for (const { files, fed } of own) {
-        for (const { weight } of files) fed[weight.name] = tensorAt(weight, places[index++]);
-      }
+    opened(open) {
+      sessions = open;
+      const opened = [...segments].flatMap(([index, fed]): OpenSegment[] => {
+        const session = open[index] ?? null;
+        return session === null ? [] : [{ fed, session }];
+      });
+      supply = mappedInputs({ host, memory }, opened) ?? readInputs(opened.map(({ fed }) => fed));
     },
-    // deno-lint-ignore require-await -- others wait for sessions to close
+    async fetch(module) {
+      host.structure.requireUnchanged(); // mapped pages of a file that was shortened end the process
+      await supply?.fetch(module);
+    },
     async release(module) {
-      for (const { fed } of byModule.get(module) ?? []) {
-        for (const name of Object.keys(fed)) delete fed[name];
-      }
-      reader.release(module);
+      await supply?.release(module);
     },
     session(segment) {
       const fed = segments.get(segment.index);
-      const session = sessions[segment.index];
-      return fed === undefined || session == null ? null : feeding(segment, session, fed);
+      const session = sessions[segment.index] ?? null;
+      if (fed === undefined || session === null || supply === null) return null;
+      return feeding(segment, { fed, session }, supply);
     },
-    closed: () => reader.close(),
+    async closed() {
+      const closing = supply;
+      supply = null;
+      await closing?.close();
+    },
   };
 }
 
-function fedSegment(host: SessionHost, part: StreamedPart): FedSegment {
+function fedSegment(
+  { structure }: SessionHost,
+  { module, part }: Pick<FedSegment, "module" | "part">,
+): FedSegment {
   const kept: Record<string, Tensor> = {};
   const files: FileWeight[] = [];
-  for (const weight of part.weights) {
-    const range = rangeOf(host.structure, weight.tensor);
-    if (range === null) kept[weight.name] = decodeTensorProto(weight.tensor);
-    else files.push({ weight, range });
+  for (const { name, dtype, shape, tensor } of part.weights) {
+    const range = rangeOf(structure, tensor);
+    if (range === null) kept[name] = decodeTensorProto(tensor);
+    else files.push({ name, dtype, shape, range });
   }
-  return { part, kept, files, fed: {} };
+  return { module, part, kept, files };
 }
 
 /** Runs a session under the names of the model, with the weights that are in memory. */
-function feeding(segment: SegmentStep, session: EngineSession, own: FedSegment): RunnableSession {
-  const { inputNames, outputNames } = own.part;
+function feeding(segment: SegmentStep, open: OpenSegment, supply: InputSupply): RunnableSession {
+  const { kept, part: { inputNames, outputNames } } = open.fed;
   return {
     async run(feeds, fetches = segment.outputs, options = {}) {
-      const given: Record<string, Tensor> = { ...own.kept, ...own.fed };
+      const given: Record<string, Tensor> = { ...kept };
       for (const [name, tensor] of Object.entries(feeds)) given[known(inputNames, name)] = tensor;
       const wanted = fetches.map((name) => known(outputNames, name));
-      const made = await session.run(given, wanted, options);
+      const made = await supply.run(open, given, wanted, options);
       const outputs: Record<string, Tensor> = {};
       for (const name of fetches) outputs[name] = made[known(outputNames, name)] as Tensor;
       return outputs satisfies TensorMap;
@@ -112,9 +129,4 @@ function known(names: ReadonlyMap<string, string>, name: string): string {
 
 function missing(name: string): never {
   throw internalError(`a streamed part has no value "${name}"`);
-}
-
-function tensorAt({ dtype, shape }: FedWeight, place: ReadRange | undefined): Tensor {
-  if (place === undefined) throw internalError("a weight was not read");
-  return { dtype, shape, data: viewOf(dtype, place, elementCount(shape)) };
 }

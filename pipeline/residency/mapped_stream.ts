@@ -26,6 +26,7 @@ export function mappedStream(options: MappedStreamOptions): WeightStream {
   const pages = new MappedPages(memory);
   return {
     comesByItself: true,
+    keepsSessions: true,
     // deno-lint-ignore require-await -- other strategies write files here
     async encode(streamed) {
       return mappedOpening(host, streamed, weights.get(streamed.module)?.hasConvolution ?? false);

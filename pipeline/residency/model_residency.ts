@@ -3,6 +3,7 @@
 
 import type { GraphModule } from "../../graph/graph_module.ts";
 import type { RegisteredHook } from "../../hooks/admission.ts";
+import { systemMemoryByteLength } from "../../host/system_memory.ts";
 import {
   openWeightMemory,
   type WeightMemory,
@@ -11,7 +12,9 @@ import type { Plan } from "../plan.ts";
 import type { SessionHost } from "../segment_opening.ts";
 import { activationByteLength } from "./activations.ts";
 import { type BlockWeights, blockWeights, modelWeightByteLength } from "./block_weights.ts";
+import { DeviceStream } from "./device_stream.ts";
 import { inputStream } from "./input_stream.ts";
+import { mapsInputs } from "./mapped_inputs.ts";
 import { mappedStream } from "./mapped_stream.ts";
 import { PlanResidency } from "./plan_residency.ts";
 import { prepackedStream } from "./prepacked_stream.ts";
@@ -33,6 +36,7 @@ export class ModelResidency implements Disposable {
   readonly #weights = new Map<string, BlockWeights>();
   #memory: WeightMemory | null = null;
   #modelByteLength: number | null = null;
+  #memoryByteLength: number | null = null;
 
   /** `find` gives a module by its path; only tests pass another `openMemory`. */
   constructor(
@@ -68,6 +72,9 @@ export class ModelResidency implements Disposable {
         steering: memory.because,
         knowsProcessor: memory.processor !== null,
         hasFiles: structure.weightFolder !== null,
+        mapsInputs: mapsInputs({ host: this.#host, memory }),
+        hasUploads: provider !== "cpu" && engine.name === "native",
+        memoryByteLength: this.#memoryByteLength ??= systemMemoryByteLength(),
         label: structure.skeleton.label,
       },
     });
@@ -99,7 +106,9 @@ export class ModelResidency implements Disposable {
       case "prepacked":
         return prepackedStream({ host, memory, cacheFolder: schedule.cacheFolder ?? "" });
       case "inputs":
-        return inputStream(host);
+        return schedule.host === null
+          ? inputStream(host, memory)
+          : new DeviceStream(host, new Set(schedule.host.modules));
       case "sessions":
         return sessionStream(host);
     }

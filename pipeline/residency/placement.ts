@@ -58,7 +58,7 @@ function needed(request: PlacementRequest, placed: readonly ScheduledBlock[]): n
 }
 
 /** `count` of the entries, evenly spread, the first one among them. */
-function spread(entries: readonly number[], count: number): ReadonlySet<number> {
+export function spread(entries: readonly number[], count: number): ReadonlySet<number> {
   return new Set(
     Array.from(
       { length: count },

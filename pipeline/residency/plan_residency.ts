@@ -66,6 +66,11 @@ export class PlanResidency {
     return this.#moduleOf.has(segment.index);
   }
 
+  /** True for a segment whose session stays open as long as the plan's do. */
+  keepsSession(segment: SegmentStep): boolean {
+    return !this.streams(segment) || this.#stream.keepsSessions;
+  }
+
   /** True for a module whose weights come and go around its calls. */
   isStreamed(step: ModuleStep): boolean {
     return this.#modules.includes(step.module);

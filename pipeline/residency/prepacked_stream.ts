@@ -1,11 +1,15 @@
 // Streams weights from files that ONNX Runtime wrote in its own layout: a session opened from them maps
 // them as they are, so it computes at full speed and with the bits of a resident one. The files are a
 // cache: keyed by all that they depend on, written once, never read by anything but ONNX Runtime.
+//
+// They hold the weights as they were, too. ONNX Runtime 1.29 packs those again when it opens a session and
+// takes the packed ones of the file only where the hashes agree (zeroed, it computes with zeros), and it
+// looks for both in one file. After that it maps the packed ones alone, so a run reads each weight once.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { fileFingerprint } from "../../graph/file_fingerprint.ts";
 import { encodePart } from "../../graph/sub_model.ts";
@@ -18,6 +22,7 @@ import {
 } from "../segment_opening.ts";
 import { copyInLargePieces } from "./large_writes.ts";
 import { MappedPages } from "./mapped_stream.ts";
+import { removeStaleDrafts } from "./stale_drafts.ts";
 import type { StreamedSegment, WeightStream } from "./weight_stream.ts";
 
 /** What a stream of prepacked weights needs. */
@@ -39,6 +44,7 @@ export function prepackedStream(options: PrepackedStreamOptions): WeightStream {
   const folders = new Map<string, string[]>();
   return {
     comesByItself: true,
+    keepsSessions: true,
     async encode(streamed) {
       const { opening, folder } = await prepackedOpening(options, streamed);
       folders.set(streamed.module, [...folders.get(streamed.module) ?? [], folder]);
@@ -125,21 +131,29 @@ async function written(
   }
 }
 
+/** How often a draft is begun that is then taken for a dead writer's: after a machine slept, say. */
+const DRAFTING_ATTEMPTS = 2;
+
 /** Written beside and renamed: whoever else writes it too, nobody sees half of it. */
 async function writeFolder(
   host: SessionHost,
   opening: SegmentOpening,
   folder: string,
 ): Promise<string> {
-  const draft = `${folder}.${crypto.randomUUID()}`;
-  await mkdir(draft);
-  try {
-    await write(host, opening, draft);
-    await takePlace(draft, folder);
-  } finally {
-    await rm(draft, { recursive: true, force: true });
+  for (let attempt = 1;; attempt++) {
+    const draft = `${folder}.${crypto.randomUUID()}`;
+    await mkdir(draft);
+    try {
+      await removeStaleDrafts(dirname(draft), basename(draft));
+      await write(host, opening, draft);
+      await takePlace(draft, folder);
+      return folder;
+    } catch (error) {
+      if (existsSync(draft) || attempt === DRAFTING_ATTEMPTS) throw error;
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
   }
-  return folder;
 }
 
 /** Whether both files are as long as they were written. */

@@ -9,6 +9,7 @@ import type { AdmittedResidency, ResidencyStrategy } from "../../hooks/residency
 import { nameOf } from "../demand.ts";
 import type { BlockWeights } from "./block_weights.ts";
 import { forecast, type ResidencyForecast } from "./forecast.ts";
+import { type HostPlacement, placeOnHost } from "./host_placement.ts";
 import { placeBlocks } from "./placement.ts";
 import { chooseStrategy, type ResidencyMeans } from "./strategy_choice.ts";
 
@@ -34,6 +35,8 @@ export interface ResidencySchedule {
   readonly cacheFolder: string | null;
   /** The modules with a request, in execution order; nested ones are left to the module around them. */
   readonly blocks: readonly ScheduledBlock[];
+  /** What stays in the process's memory of weights that go to a device; null without one. */
+  readonly host: HostPlacement | null;
   /** What is expected. */
   readonly forecast: ResidencyForecast;
 }
@@ -99,7 +102,11 @@ export function makeSchedule(request: ScheduleRequest): ResidencySchedule | null
     request.modelByteLength - weights.reduce((sum, block) => sum + block.byteLength, 0),
   );
   const streaming = weights.filter((_, index) => wishes[index]?.request.placement !== "resident");
-  const { strategy, because, ahead, windowOf } = chooseStrategy(streaming, agreed, request.means);
+  const { strategy, costsLike, because, ahead, windowOf } = chooseStrategy(
+    streaming,
+    agreed,
+    request.means,
+  );
   const blocks = placeBlocks({
     wishes,
     weights,
@@ -114,8 +121,16 @@ export function makeSchedule(request: ScheduleRequest): ResidencySchedule | null
     ahead,
     cacheFolder: agreed.cacheFolder,
     blocks: Object.freeze(blocks),
+    host: strategy === "inputs" && request.means.hasUploads
+      ? placeOnHost({
+        streamed,
+        byteBudget: agreed.hostByteBudget ?? (request.means.memoryByteLength ?? 0) * HOST_PART,
+        isAsked: agreed.hostByteBudget !== null,
+        passingCount: ahead + 1,
+      })
+      : null,
     forecast: forecast({
-      strategy,
+      strategy: costsLike,
       streamed,
       windowByteLength: windowOf(streamed),
       residentByteLength: restByteLength +
@@ -132,6 +147,9 @@ export function makeSchedule(request: ScheduleRequest): ResidencySchedule | null
     }),
   });
 }
+
+/** Of the machine's memory, what weights on their way to a device take when nobody says how much. */
+const HOST_PART = 0.5;
 
 /** The paths that are streamed. */
 export function streamedModules(schedule: ResidencySchedule | null | undefined): readonly string[] {
@@ -157,7 +175,7 @@ function outermost(wishes: readonly ResidencyWish[]): readonly ResidencyWish[] {
 function agreedRequest(wishes: readonly ResidencyWish[]): AdmittedResidency {
   const [first, ...others] = wishes as [ResidencyWish, ...ResidencyWish[]];
   for (const other of others) {
-    for (const field of ["strategy", "byteBudget", "cacheFolder"] as const) {
+    for (const field of ["strategy", "byteBudget", "hostByteBudget", "cacheFolder"] as const) {
       if (other.request[field] === first.request[field]) continue;
       throw disagreement(
         `${nameOf(first.module)} asks for ${field} ${first.request[field]} and ${

@@ -29,6 +29,7 @@ export function sessionStream(host: SessionHost): WeightStream {
   };
   return {
     comesByItself: false,
+    keepsSessions: false,
     // deno-lint-ignore require-await -- other strategies write files here
     async encode({ segment, module, inputs }) {
       const { structure } = host;

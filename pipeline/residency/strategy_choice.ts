@@ -16,6 +16,12 @@ export interface ResidencyMeans {
   readonly knowsProcessor: boolean;
   /** False for a model given as bytes: all of it is in memory already. */
   readonly hasFiles: boolean;
+  /** Whether weights can be copied to a device ahead of the runs that use them. */
+  readonly hasUploads: boolean;
+  /** Whether fed weights are pages of their files, which take memory and time as those of `mapped` do. */
+  readonly mapsInputs: boolean;
+  /** Bytes of the machine's memory; null where that may not be asked for. */
+  readonly memoryByteLength: number | null;
   /** What to call the model. */
   readonly label: string;
 }
@@ -24,6 +30,8 @@ export interface ResidencyMeans {
 export interface ChosenStrategy {
   readonly strategy: ResidencyStrategy;
   readonly because: string;
+  /** The strategy that takes memory and time like this one here. */
+  readonly costsLike: ResidencyStrategy;
   /** How many blocks ahead are fetched. */
   readonly ahead: number;
   /** Bytes of weights in memory at once while these blocks are streamed. */
@@ -49,13 +57,13 @@ export function chooseStrategy(
     );
   }
   if (wish.strategy === "auto") {
-    return withAhead(automatic(blocks, wish, means), wish);
+    return withCosts(automatic(blocks, wish, means), wish, means);
   }
   const obstacle = OBSTACLES[wish.strategy](blocks, wish, means);
   if (obstacle !== null) {
     throw impossible(means, `strategy "${wish.strategy}": ${obstacle.why}`, obstacle.fix);
   }
-  return withAhead({ strategy: wish.strategy, because: "asked for" }, wish);
+  return withCosts({ strategy: wish.strategy, because: "asked for" }, wish, means);
 }
 
 /**
@@ -69,13 +77,15 @@ const AHEAD: Readonly<Record<ResidencyStrategy, number>> = {
   sessions: 0,
 };
 
-function withAhead(
-  chosen: Omit<ChosenStrategy, "ahead" | "windowOf">,
+function withCosts(
+  chosen: Pick<ChosenStrategy, "strategy" | "because">,
   wish: AdmittedResidency,
+  { mapsInputs }: ResidencyMeans,
 ): ChosenStrategy {
   const { strategy } = chosen;
-  const ahead = strategy === "sessions" ? 0 : wish.ahead ?? AHEAD[strategy];
-  return { ...chosen, ahead, windowOf: windowOf(strategy, ahead) };
+  const costsLike = strategy === "inputs" && mapsInputs ? "mapped" : strategy;
+  const ahead = strategy === "sessions" ? 0 : wish.ahead ?? AHEAD[costsLike];
+  return { ...chosen, costsLike, ahead, windowOf: windowOf(costsLike, ahead) };
 }
 
 type Obstacle = { readonly why: string; readonly fix: string } | null;

@@ -80,6 +80,7 @@ export function encodeStreamedPart(
     initializer,
     node: node.map((one) => renamedNode(one, rename)),
     output: graph.output.map((value) => renamedInfo(value, rename)),
+    valueInfo: graph.valueInfo.map((value) => renamedInfo(value, rename)),
   });
   const names = (values: Iterable<string>): ReadonlyMap<string, string> =>
     new Map([...values].map((value) => [value, rename(value)]));

@@ -2,9 +2,8 @@
 // Buffers go round: what one module let go of, the next one fills. Invariant: a buffer in use is never
 // written to.
 
-import { type FileHandle, open } from "node:fs/promises";
-import { HooklineError } from "../../errors/hookline_error.ts";
 import type { FileRange } from "../../sessions/mapped_weights/weight_memory.ts";
+import { RangeReader } from "./range_reader.ts";
 
 /** A stretch of a file in memory. */
 export interface ReadRange {
@@ -17,7 +16,7 @@ const ALIGNMENT = 64;
 
 /** The weights of modules as they come and go. */
 export class WeightReader {
-  readonly #files = new Map<string, Promise<FileHandle>>();
+  readonly #files = new RangeReader();
   readonly #filled = new Map<string, ArrayBuffer>();
   readonly #idle: ArrayBuffer[] = [];
 
@@ -40,11 +39,10 @@ export class WeightReader {
     }
     const buffer = this.#take(byteLength);
     try {
-      const reads = await Promise.allSettled(
-        ranges.map((range, index) => this.#read(range, buffer, places[index] ?? 0)),
-      );
-      const failed = reads.find((read) => read.status === "rejected");
-      if (failed !== undefined) throw failed.reason;
+      await this.#files.read(ranges.map((range, index) => ({
+        range,
+        into: new Uint8Array(buffer, places[index], range.byteLength),
+      })));
     } catch (error) {
       this.#idle.push(buffer);
       throw error;
@@ -66,9 +64,7 @@ export class WeightReader {
   async close(): Promise<void> {
     this.#filled.clear();
     this.#free();
-    const files = [...this.#files.values()];
-    this.#files.clear();
-    for (const file of files) await (await file).close();
+    await this.#files.close();
   }
 
   #take(byteLength: number): ArrayBuffer {
@@ -80,39 +76,4 @@ export class WeightReader {
   #free(): void {
     for (const buffer of this.#idle.splice(0)) buffer.transfer(0); // at once, not when collected
   }
-
-  async #read(range: FileRange, buffer: ArrayBuffer, place: number): Promise<void> {
-    const { path, byteOffset, byteLength } = range;
-    let done = 0;
-    try {
-      const file = await this.#open(path);
-      while (done < byteLength) {
-        const part = new Uint8Array(buffer, place + done, byteLength - done);
-        const { bytesRead } = await file.read(part, 0, part.byteLength, byteOffset + done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-    } catch (cause) {
-      throw unreadable(path, "it cannot be read any more", cause);
-    }
-    if (done < byteLength) throw unreadable(path, "it is shorter than it was");
-  }
-
-  #open(path: string): Promise<FileHandle> {
-    const known = this.#files.get(path);
-    if (known !== undefined) return known;
-    const file = open(path, "r");
-    this.#files.set(path, file);
-    file.catch(() => this.#files.delete(path)); // the next fetch tries again
-    return file;
-  }
-}
-
-function unreadable(path: string, why: string, cause?: unknown): HooklineError {
-  return new HooklineError("FILE_READ", {
-    message: `cannot read weights from "${path}": ${why}`,
-    fix: "leave the model's files where they are while the model is open",
-    details: { path },
-    cause,
-  });
 }

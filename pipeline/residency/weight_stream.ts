@@ -25,6 +25,8 @@ export interface WeightStream {
    * segments may run in a row with others.
    */
   readonly comesByItself: boolean;
+  /** True where sessions stay open for the plan's life: what one leaves on a device lives on behind it. */
+  readonly keepsSessions: boolean;
   /** How a segment's session is opened. Called once for each, before anything is opened. */
   encode(streamed: StreamedSegment): Promise<SegmentOpening>;
   /** The plan's sessions are open, in the order of its segments; null for a deferred one. */

@@ -68,6 +68,7 @@ export function layerwiseOffload(options: LayerwiseOffloadOptions = {}): Plugin 
           ahead: settings.depth,
           strategy: settings.strategy,
           byteBudget: settings.byteBudget,
+          hostByteBudget: settings.hostByteBudget,
           cacheFolder: settings.cacheFolder,
           dimensions: settings.dimensions,
         });

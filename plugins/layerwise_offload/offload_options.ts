@@ -22,6 +22,13 @@ export interface LayerwiseOffloadOptions {
    * `"2GB"`. Without `resident` as many blocks stay as fit, evenly spread.
    */
   readonly budget?: number | string;
+  /**
+   * With a device: bytes that streamed weights may take in the process's memory on their way there, as a
+   * number or as text. Those of as many blocks as fit stay, the others are read from the file for each call.
+   * Half of the machine's memory when left out; without the right to ask how much that is
+   * (`--allow-sys=systemMemoryInfo`) none stay.
+   */
+  readonly hostBudget?: number | string;
   /** How many blocks ahead are fetched while one runs; the strategy's own number when left out. */
   readonly depth?: number;
   /** How weights are streamed; `auto`, the planner's choice, when left out. */
@@ -42,6 +49,7 @@ export interface LayerwiseOffloadOptions {
 export interface OffloadSettings {
   readonly resident: ResidentBlocks | null;
   readonly byteBudget: number | null;
+  readonly hostByteBudget: number | null;
   readonly depth: number | null;
   readonly strategy: ResidencyStrategy | "auto";
   readonly cacheFolder: string | null;
@@ -52,6 +60,7 @@ const OPTIONS: readonly (keyof LayerwiseOffloadOptions)[] = [
   "blocks",
   "resident",
   "budget",
+  "hostBudget",
   "depth",
   "strategy",
   "cacheFolder",
@@ -102,8 +111,9 @@ export function offloadSettings(options: LayerwiseOffloadOptions): OffloadSettin
     throw invalid("cacheFolder", "is no path", "give the path of a folder");
   }
   checkResident(resident);
-  const byteBudget = options.budget === undefined ? null : byteLengthOf(options.budget);
-  return { resident, byteBudget, depth, strategy, cacheFolder, dimensions };
+  const byteBudget = byteLengthOf(options, "budget");
+  const hostByteBudget = byteLengthOf(options, "hostBudget");
+  return { resident, byteBudget, hostByteBudget, depth, strategy, cacheFolder, dimensions };
 }
 
 function checkResident(resident: ResidentBlocks | null): void {
@@ -124,14 +134,19 @@ function checkResident(resident: ResidentBlocks | null): void {
   }
 }
 
-/** Bytes of `"512MiB"`, `"1.5 GB"` or a plain number. */
-function byteLengthOf(budget: number | string): number {
+/** Bytes of `"512MiB"`, `"1.5 GB"` or a plain number; null for an option that was left out. */
+function byteLengthOf(
+  options: LayerwiseOffloadOptions,
+  option: "budget" | "hostBudget",
+): number | null {
+  const budget = options[option];
+  if (budget === undefined) return null;
   const found = typeof budget === "number"
     ? budget
     : parse(/^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(budget));
   if (Number.isSafeInteger(found) && found > 0) return found;
   throw invalid(
-    "budget",
+    option,
     `is ${typeof budget === "number" ? budget : JSON.stringify(budget)}`,
     'give bytes, or text such as "512MiB" or "2GB"',
   );

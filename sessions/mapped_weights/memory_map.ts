@@ -74,6 +74,7 @@ export function areasIn(
     return merged(spans).map(({ from, to }) => ({
       address: mapping.start + BigInt(from),
       byteLength: to - from,
+      path: mapping.path,
       byteOffset: mapping.byteOffset + from,
       inode: mapping.inode,
     }));

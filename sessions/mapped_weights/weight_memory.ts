@@ -23,6 +23,8 @@ export interface MappedArea {
   readonly address: bigint;
   /** Length in bytes. */
   readonly byteLength: number;
+  /** The file. */
+  readonly path: string;
   /** Where in the file the first byte lies. */
   readonly byteOffset: number;
   /** The file's number in its file system. */

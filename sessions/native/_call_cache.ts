@@ -18,7 +18,10 @@ const KEPT_FRAMES = 4;
 export interface FetchList {
   readonly names: TextList;
   readonly count: bigint;
-  /** True when equal input shapes gave outputs of different shapes: then nothing is assumed. */
+  /**
+   * True when nothing is assumed of them: equal input shapes gave others, or one of them is an input, which
+   * ONNX Runtime hands on as it is and does not write to memory that was made for it.
+   */
   outputsVary: boolean;
 }
 
@@ -100,22 +103,22 @@ export class CallShape {
 export class CallCache {
   readonly #host: NativeHost;
   readonly #inputs: readonly ValueSpec[];
-  readonly #weightCount: number;
+  readonly #weightNames: readonly string[];
   readonly #fetchLists: FetchList[] = [];
   /** The last used first. */
   readonly #shapes: CallShape[] = [];
 
-  /** Makes the cache of a session that takes `inputs` and behind them so many weights. */
+  /** Makes the cache of a session that takes `inputs` and behind them these weights. */
   constructor(
     host: NativeHost,
-    { inputs, weightCount }: {
+    { inputs, weightNames }: {
       readonly inputs: readonly ValueSpec[];
-      readonly weightCount: number;
+      readonly weightNames: readonly string[];
     },
   ) {
     this.#host = host;
     this.#inputs = inputs;
-    this.#weightCount = weightCount;
+    this.#weightNames = weightNames;
   }
 
   /** The shape of a call; made when it did not come before. */
@@ -148,7 +151,7 @@ export class CallCache {
     });
     return new CallShape(this.#host, {
       given,
-      weightCount: this.#weightCount,
+      weightCount: this.#weightNames.length,
       fetches: this.#fetchList(fetches),
     });
   }
@@ -156,10 +159,11 @@ export class CallCache {
   #fetchList(names: readonly string[]): FetchList {
     const known = this.#fetchLists.find((list) => isEqual(list.names.texts, names));
     if (known !== undefined) return known;
+    const inputs = [...this.#inputs.map(({ name }) => name), ...this.#weightNames];
     const made = {
       names: new TextList([...names]),
       count: BigInt(names.length),
-      outputsVary: false,
+      outputsVary: names.some((name) => inputs.includes(name)),
     };
     this.#fetchLists.push(made);
     if (this.#fetchLists.length > KEPT_SHAPES) this.#fetchLists.shift();

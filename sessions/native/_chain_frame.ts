@@ -63,6 +63,7 @@ export class ChainFrame {
   /** Held for native code. */
   readonly #kept = new Set<ArrayBufferView>();
   readonly #owned = new DisposableStack();
+  #byteLength = 0;
 
   constructor(host: NativeHost, { parts, given, made, wanted }: ChainMemory) {
     this.#host = host;
@@ -118,6 +119,15 @@ export class ChainFrame {
     }
   }
 
+  /** The feeds as they were taken, in memory of the frame's own. */
+  get feeds(): TensorMap {
+    const feeds = emptyTensorMap();
+    for (const { tensor: { name, dtype, shape, length }, data } of this.#given) {
+      feeds[name] = { dtype, shape, data: data.subarray(0, length) };
+    }
+    return feeds;
+  }
+
   /** What goes out, after a run that succeeded; it belongs to the caller. */
   collect(): TensorMap {
     const outputs = emptyTensorMap();
@@ -130,9 +140,9 @@ export class ChainFrame {
     return outputs;
   }
 
-  /** What it keeps between runs. */
+  /** Bytes that it keeps between runs. */
   get byteLength(): number {
-    return [...this.#kept].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return this.#byteLength;
   }
 
   /** Gives back what the run alone used, whether it succeeded or not. */
@@ -159,6 +169,7 @@ export class ChainFrame {
     const byteLength = byteLengthOf(tensor);
     const value = borrowedValue(this.#host, nativeForm(dtype, shape), { data, byteLength });
     this.#owned.defer(() => api.ReleaseValue(value));
+    if (!this.#kept.has(data)) this.#byteLength += data.byteLength;
     this.#kept.add(data);
     const text = encodeText(name);
     for (const binding of makers) check(api.BindOutput(binding, text, value));

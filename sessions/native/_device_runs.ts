@@ -5,11 +5,15 @@
 import { emptyTensorMap, type Tensor } from "../../tensor/tensor.ts";
 import { deviceLedger, DeviceTensor, type RunValue, type RunValueMap } from "../device_tensor.ts";
 import type { SessionSettings, ValueSpec } from "../engine.ts";
-import { deviceLane } from "./_device_lane.ts";
+import type { DeviceUploads } from "../device_uploads.ts";
+import { cudaRuntime } from "./cuda_runtime.ts";
+import { deviceLane } from "../device_lane.ts";
+import { NativeUploads } from "./_device_uploads.ts";
 import { handleOf, KeptValues } from "./_kept_values.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { encodeText, handleIn, outCell } from "./_native_text.ts";
-import { RunCancellation } from "./_run_cancellation.ts";
+import { RecordedRuns } from "./_recorded_runs.ts";
+import { RunCancellation, UNRECORDED } from "./_run_cancellation.ts";
 import type { ValueSide } from "./_session_metadata.ts";
 import { TakenFeeds } from "./_taken_feeds.ts";
 import {
@@ -59,6 +63,8 @@ export class DeviceRuns {
   readonly #inputs: ReadonlyMap<string, Place>;
   readonly #outputs: ReadonlyMap<string, Place>;
   readonly #kept: KeptValues;
+  #uploads: NativeUploads | null = null;
+  readonly #recorded: RecordedRuns | null;
 
   constructor(host: NativeHost, { session, settings, runOptions, inputs, outputs }: {
     readonly session: Deno.PointerObject;
@@ -75,6 +81,15 @@ export class DeviceRuns {
     this.#names = new Map([...inputs, ...outputs].map(({ name }) => [name, encodeText(name)]));
     this.#inputs = placesOf(host, session, { side: "input", specs: inputs });
     this.#outputs = placesOf(host, session, { side: "output", specs: outputs });
+    const places = [...this.#inputs.values(), ...this.#outputs.values()];
+    const [first] = places;
+    const canRecord = settings.recordsRuns === true && places.every(({ isOnDevice }) => isOnDevice);
+    this.#recorded = !canRecord || first === undefined ? null : new RecordedRuns(host, {
+      session,
+      memory: first.memory,
+      kept: this.#kept,
+      nameOf: (name) => this.#name(name),
+    });
   }
 
   /**
@@ -84,26 +99,55 @@ export class DeviceRuns {
    */
   async run(call: DeviceCall): Promise<Record<string, RunValue>> {
     const { signal } = call;
-    return await deviceLane(this.#settings.provider).through(async () => {
+    const lane = deviceLane(this.#settings.provider);
+    // Those of the first in the lane are taken now, though another thread may be on the device.
+    using early = lane.isEmpty ? new TakenFeeds(call.feeds) : null;
+    return await lane.through(async () => {
+      if (early !== null) return await this.#runInLane(call, early.feeds);
       call.check();
-      return await this.#runInLane(call);
+      using taken = new TakenFeeds(call.feeds); // all of them now: binding the first one waits
+      return await this.#runInLane(call, taken.feeds);
     }, signal);
+  }
+
+  /** Copies of weights to the device. */
+  get uploads(): DeviceUploads {
+    const memory = [...this.#inputs.values()].find(({ isOnDevice }) => isOnDevice)?.memory ?? null;
+    const settings = this.#settings;
+    return this.#uploads ??= new NativeUploads(this.#host, {
+      session: this.#session,
+      settings,
+      memory,
+      kept: this.#kept,
+      cuda: settings.provider === "cuda" && memory !== null
+        ? cudaRuntime(settings.cuda?.deviceId ?? 0)
+        : null,
+    });
   }
 
   /** Frees the values that nobody released, then the session; no run is in flight. */
   async release(): Promise<void> {
+    await this.#uploads?.close();
     await this.#kept.release();
     await deviceLane(this.#settings.provider).through(async () => {
       // A value dies with its session's allocator, so whatever waits for a free moment goes first.
       deviceLane(this.#settings.provider).sweep();
+      this.#uploads?.freeAllocator();
+      this.#recorded?.release();
       await this.#host.background.ReleaseSession(this.#session);
     });
   }
 
-  async #runInLane(call: DeviceCall): Promise<Record<string, RunValue>> {
+  async #runInLane(
+    call: DeviceCall,
+    feeds: RunValueMap,
+  ): Promise<Record<string, RunValue>> {
     const { weights, fetches, keep, signal } = call;
     const { api, background, check } = this.#host;
-    using taken = new TakenFeeds(call.feeds); // all of them now: binding the first one waits
+    const recorded = weights.length > 0 ? null : this.#recorded;
+    const played = await recorded?.run({ feeds, fetches, keep }) ?? null;
+    signal?.throwIfAborted();
+    if (played !== null) return played;
     using stack = new DisposableStack();
     const held: unknown[] = [];
     inUse.add(held);
@@ -112,7 +156,7 @@ export class DeviceRuns {
     check(api.CreateIoBinding(this.#session, cell));
     const binding = handleIn(cell);
     stack.defer(() => api.ReleaseIoBinding(binding));
-    for (const [name, value] of Object.entries(taken.feeds)) {
+    for (const [name, value] of Object.entries(feeds)) {
       if (value instanceof DeviceTensor) {
         check(api.BindInput(binding, this.#name(name), handleOf(value)));
       } else await this.#feed(binding, { name, value, held, stack });
@@ -121,11 +165,19 @@ export class DeviceRuns {
       check(await background.BindInput(binding, this.#name(name), handle));
     }
     for (const name of fetches) this.#bindOutput(binding, name, keep);
-    using cancellation = signal === undefined ? null : new RunCancellation(this.#host, signal);
+    using cancellation = signal === undefined
+      ? null
+      : new RunCancellation(this.#host, signal, this.#recording);
     const options = cancellation?.options ?? this.#runOptions;
     check(await background.RunWithBinding(this.#session, options, binding));
     signal?.throwIfAborted();
-    return this.#collect(binding, fetches, keep);
+    const outputs = this.#collect(binding, fetches, keep);
+    recorded?.learn({ feeds, fetches, keep }, outputs);
+    return outputs;
+  }
+
+  get #recording(): number | null {
+    return this.#settings.recordsRuns === true ? UNRECORDED : null;
   }
 
   /** Binds a tensor; ONNX Runtime copies it to the device where the graph reads it there. */

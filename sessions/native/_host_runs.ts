@@ -59,7 +59,7 @@ export class HostRuns {
     this.#host = host;
     this.#session = session;
     this.#runOptions = runOptions;
-    this.#calls = new CallCache(host, { inputs: fed, weightCount: weightNames.length });
+    this.#calls = new CallCache(host, { inputs: fed, weightNames });
     this.#inputNames = new TextList(names);
     this.#inputCount = BigInt(names.length);
   }
@@ -85,9 +85,14 @@ export class HostRuns {
     return outputs ?? await this.#call(shape, given);
   }
 
+  /** Frees what calls left; no run is in flight. */
+  retire(): void {
+    this.#calls.retire();
+  }
+
   /** Frees what calls left, then the session; no run is in flight. */
   async release(): Promise<void> {
-    this.#calls.retire();
+    this.retire();
     await this.#host.background.ReleaseSession(this.#session);
   }
 

@@ -3,28 +3,30 @@
 // Invariant: a value is freed once, by its owner or with its session, whichever comes first, and never
 // while a copy of it is under way or waits for its turn.
 
+import { HooklineError } from "../../errors/hookline_error.ts";
 import { dtypeInfo, storedByteLength } from "../../tensor/dtype.ts";
 import { elementCount, type Tensor } from "../../tensor/tensor.ts";
 import { deviceLedger, DeviceTensor } from "../device_tensor.ts";
 import type { SessionSettings } from "../engine.ts";
 import { sessionRunError } from "../session_errors.ts";
-import { deviceLane } from "./_device_lane.ts";
+import { deviceLane } from "../device_lane.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { outCell } from "./_native_text.ts";
 import { allocateElements, borrowedValue, nativeForm, readForm } from "./_tensor_value.ts";
 
-/** What values on devices are to ONNX Runtime, until they are released. */
-const HANDLES = new WeakMap<DeviceTensor, Deno.PointerObject>();
 /** What copies read and write at this moment. */
 const inUse = new Set<readonly unknown[]>();
 
 /** One value. */
 interface KeptValue extends Pick<Tensor, "dtype" | "shape"> {
   readonly handle: Deno.PointerObject;
-  /** Copies that are under way or wait for their turn. */
-  readers: number;
+  /** Copies from or to it that are under way or wait for their turn. */
+  copies: number;
   isReleased: boolean;
 }
+
+/** What values on devices are to ONNX Runtime, until they are released. */
+const VALUES = new WeakMap<DeviceTensor, KeptValue>();
 
 /** The values of one session. */
 export class KeptValues {
@@ -41,7 +43,7 @@ export class KeptValues {
   /** Takes a value that a run left, and makes what its caller gets. */
   keep(handle: Deno.PointerObject): DeviceTensor {
     const { dtype, shape } = readForm(this.#host, handle);
-    const value: KeptValue = { handle, dtype, shape, readers: 0, isReleased: false };
+    const value: KeptValue = { handle, dtype, shape, copies: 0, isReleased: false };
     const info = dtypeInfo(dtype);
     const tensor = new DeviceTensor({
       provider: this.#settings.provider,
@@ -57,14 +59,35 @@ export class KeptValues {
       },
       free: () => {
         this.#live.delete(tensor);
-        HANDLES.delete(tensor);
+        VALUES.delete(tensor);
         value.isReleased = true;
-        this.#freeWhenUnread(value);
+        this.#freeWhenUnused(value);
       },
     });
-    HANDLES.set(tensor, handle);
+    VALUES.set(tensor, value);
     this.#live.add(tensor);
     return tensor;
+  }
+
+  /**
+   * Does what reads or writes these values, of which none is freed meanwhile, whoever releases it.
+   *
+   * @throws {HooklineError} SESSION_RELEASED for one that was released.
+   */
+  async during<Result>(
+    tensors: readonly DeviceTensor[],
+    work: (handles: readonly Deno.PointerObject[]) => Promise<Result>,
+  ): Promise<Result> {
+    const values = tensors.map((tensor) => VALUES.get(tensor) ?? gone());
+    for (const value of values) value.copies++;
+    try {
+      return await work(values.map(({ handle }) => handle));
+    } finally {
+      for (const value of values) {
+        value.copies--;
+        this.#freeWhenUnused(value);
+      }
+    }
   }
 
   /** Releases what nobody released; resolves when no copy is under way any more. */
@@ -73,8 +96,8 @@ export class KeptValues {
     await Promise.allSettled([...this.#reading]);
   }
 
-  #freeWhenUnread({ handle, readers, isReleased }: KeptValue): void {
-    if (!isReleased || readers > 0) return;
+  #freeWhenUnused({ handle, copies, isReleased }: KeptValue): void {
+    if (!isReleased || copies > 0) return;
     deviceLane(this.#settings.provider).whenFree(() => this.#host.api.ReleaseValue(handle));
   }
 
@@ -83,14 +106,14 @@ export class KeptValues {
     const count = elementCount(shape);
     const data = allocateElements(dtype, count);
     if (count === 0) return { dtype, shape, data: data.slice(0, 0) };
-    value.readers++;
+    value.copies++;
     try {
       await this.#copy(value, data);
     } catch (cause) {
       throw sessionRunError(this.#settings, cause);
     } finally {
-      value.readers--;
-      this.#freeWhenUnread(value);
+      value.copies--;
+      this.#freeWhenUnused(value);
     }
     deviceLedger.copied("to host");
     return { dtype, shape, data };
@@ -121,12 +144,19 @@ export class KeptValues {
 
 /** True for a value that `provider` left on its device and that is not released. */
 export function isUsableOn(provider: string, value: unknown): value is DeviceTensor {
-  return value instanceof DeviceTensor && value.provider === provider && HANDLES.has(value);
+  return value instanceof DeviceTensor && value.provider === provider && VALUES.has(value);
 }
 
 /** What a value on a device is to ONNX Runtime. */
 export function handleOf(tensor: DeviceTensor): Deno.PointerObject {
-  const handle = HANDLES.get(tensor);
-  if (handle === undefined) throw new Error("a value on the device was released");
-  return handle;
+  const value = VALUES.get(tensor);
+  if (value === undefined) throw new Error("a value on the device was released");
+  return value.handle;
+}
+
+function gone(): never {
+  throw new HooklineError("SESSION_RELEASED", {
+    message: "cannot copy to a value on the device: it was released",
+    fix: "release it later",
+  });
 }

@@ -170,6 +170,11 @@ export const ORT_FUNCTIONS = {
   CreateRunOptions: { slot: 39, parameters: ["buffer"], result: "pointer" },
   ReleaseRunOptions: { slot: 97, parameters: ["pointer"], result: "void" },
   RunOptionsSetRunLogSeverityLevel: { slot: 41, parameters: ["pointer", "i32"], result: "pointer" },
+  AddRunConfigEntry: {
+    slot: 165,
+    parameters: ["pointer", "buffer", "buffer"],
+    result: "pointer",
+  },
   RunOptionsSetTerminate: { slot: 46, parameters: ["pointer"], result: "pointer" },
   // devices
   SessionGetMemoryInfoForInputs: {
@@ -222,6 +227,8 @@ export const ORT_FUNCTIONS = {
   },
   // allocators
   GetAllocatorWithDefaultOptions: { slot: 78, parameters: ["buffer"], result: "pointer" },
+  CreateAllocator: { slot: 131, parameters: ["pointer", "pointer", "buffer"], result: "pointer" },
+  ReleaseAllocator: { slot: 132, parameters: ["pointer"], result: "void" },
   AllocatorFree: { slot: 76, parameters: ["pointer", "pointer"], result: "pointer" },
 } as const;
 

@@ -13,6 +13,15 @@ import { encodePath, encodeText, handleIn, outCell, TextList } from "./_native_t
 /** Names in the C API, where they differ from ours. */
 const PROVIDER_NAMES: Readonly<Record<string, string>> = { webgpu: "WebGPU" };
 
+const WEBGPU_CAPTURE = encodeText("ep.webgpuexecutionprovider.enableGraphCapture");
+
+/** Settings of providers that only the C API takes. */
+export interface ProviderSettings {
+  readonly cuda?: CudaOptions | undefined;
+  /** See `SessionSettings.recordsRuns`. */
+  readonly recordsRuns?: boolean | undefined;
+}
+
 /**
  * Appends a provider to session options. Returns what to call once the session is open, or null.
  *
@@ -22,12 +31,19 @@ export function appendProvider(
   host: NativeHost,
   options: Deno.PointerObject,
   provider: ExecutionProvider,
-  cuda: CudaOptions,
+  { cuda = {}, recordsRuns = false }: ProviderSettings,
 ): (() => void) | null {
   const { api, check } = host;
   const { name, deviceId = 0 } = typeof provider === "string" ? { name: provider } : provider;
   if (name === "cpu") return null; // always there, and last
-  if (name === "cuda") return appendCuda(host, options, cudaEntries({ deviceId, ...cuda }));
+  if (name === "cuda") {
+    const entries = new Map(cudaEntries({ deviceId, ...cuda }));
+    if (recordsRuns) entries.set("enable_cuda_graph", "1");
+    return appendCuda(host, options, entries);
+  }
+  if (name === "webgpu" && recordsRuns) {
+    check(api.AddSessionConfigEntry(options, WEBGPU_CAPTURE, encodeText("1")));
+  }
   const text = encodeText(PROVIDER_NAMES[name] ?? name);
   check(api.SessionOptionsAppendExecutionProvider(options, text, null, null, 0n));
   return null;

@@ -2,17 +2,31 @@
 // run's options between two nodes; the flag sticks, so every run with a signal has options of its own.
 
 import type { NativeHost } from "./_native_host.ts";
-import { handleIn, outCell } from "./_native_text.ts";
+import { encodeText, handleIn, outCell } from "./_native_text.ts";
 
 /** ONNX Runtime's log level for nothing but the end of the process: failures are thrown, not printed. */
 const LOG_FATAL = 4;
 
-/** Options of a run whose failure is not printed. */
-export function makeRunOptions({ api, check }: NativeHost): Deno.PointerObject {
+/** What a device's recording of a run is called by; source: `kOrtRunOptionsConfigCudaGraphAnnotation`. */
+const RECORDING_KEY = encodeText("gpu_graph_id");
+/** A run that is not recorded. */
+export const UNRECORDED = -1;
+
+/**
+ * Options of a run whose failure is not printed. `recording` is the number of what the device records of
+ * it, for sessions that record.
+ */
+export function makeRunOptions(
+  { api, check }: NativeHost,
+  recording: number | null = null,
+): Deno.PointerObject {
   const cell = outCell();
   check(api.CreateRunOptions(cell));
   const options = handleIn(cell);
   check(api.RunOptionsSetRunLogSeverityLevel(options, LOG_FATAL));
+  if (recording !== null) {
+    check(api.AddRunConfigEntry(options, RECORDING_KEY, encodeText(String(recording))));
+  }
   return options;
 }
 
@@ -24,10 +38,10 @@ export class RunCancellation implements Disposable {
   readonly #signal: AbortSignal;
   readonly #terminate: () => void;
 
-  constructor(host: NativeHost, signal: AbortSignal) {
+  constructor(host: NativeHost, signal: AbortSignal, recording: number | null = null) {
     this.#host = host;
     this.#signal = signal;
-    this.options = makeRunOptions(host);
+    this.options = makeRunOptions(host, recording);
     this.#terminate = () => host.check(host.api.RunOptionsSetTerminate(this.options));
     signal.addEventListener("abort", this.#terminate, { once: true });
   }

@@ -3,7 +3,8 @@
 // other side has slept for a while; a split model would pay it for every segment. It knows bindings and
 // addresses, no tensor.
 //
-// Invariant: the caller holds all memory behind the addresses until `run` settles.
+// Invariants: the caller holds all memory behind the addresses until `run` settles; `run` settles, even when
+// the thread has ended.
 
 import { Worker } from "node:worker_threads";
 
@@ -84,6 +85,7 @@ export class RunLane {
   readonly #calls: BigUint64Array<SharedArrayBuffer>;
   readonly #times: Float64Array<SharedArrayBuffer>;
   #isBusy = false;
+  #hasEnded = false;
 
   private constructor(memory: SharedArrayBuffer) {
     this.#control = new Int32Array(memory, 0, CONTROL_WORDS);
@@ -96,31 +98,33 @@ export class RunLane {
    * Starts the thread, which stays to the process's end and does not keep the process alive.
    *
    * @param run The address of `RunWithBinding`.
-   * @throws whatever keeps a worker from starting.
+   * @throws when the worker does not start.
    */
   static async start(run: bigint): Promise<RunLane> {
     const memory = new SharedArrayBuffer(BYTE_LENGTH);
     const lane = new RunLane(memory);
     const source = `data:text/javascript,${encodeURIComponent(LANE_SOURCE)}`;
     const worker = new Worker(new URL(source), { name: "hookline runs" });
-    const failed = new Promise<never>((_, reject) => worker.once("error", reject));
+    for (const event of ["error", "exit"]) worker.on(event, () => lane.#end());
     worker.postMessage({ memory, run });
     worker.unref();
-    await Promise.race([lane.#settled(0, START_MS), failed]);
+    const hasStarted = await lane.#settled(0, START_MS);
+    if (!hasStarted || lane.#hasEnded) throw new Error("a thread for runs does not start");
     return lane;
   }
 
-  /** True while calls run. */
-  get isBusy(): boolean {
-    return this.#isBusy;
+  /** True while it is there and runs no calls. */
+  get isFree(): boolean {
+    return !this.#isBusy && !this.#hasEnded;
   }
 
   /**
-   * Runs the calls one after the other, up to the first that fails. The lane is not busy.
+   * Runs the calls one after the other, up to the first that fails. The lane is free.
    *
+   * @returns How they ended; null when the thread has ended, and nobody knows what it has done.
    * @throws what `before` rejected with, after the call that ran then has ended.
    */
-  async run(calls: readonly LaneCall[], before?: BeforeCall): Promise<LaneReport> {
+  async run(calls: readonly LaneCall[], before?: BeforeCall): Promise<LaneReport | null> {
     const control = this.#control;
     this.#isBusy = true;
     try {
@@ -141,6 +145,7 @@ export class RunLane {
       } finally {
         await settled;
       }
+      if (this.#hasEnded) return null;
       const index = control[FAILED] as number;
       return {
         failure: index < 0 ? null : { index, status: this.#status[0] as bigint },
@@ -164,7 +169,7 @@ export class RunLane {
         while ((started = Atomics.load(control, STARTED)) < index) {
           await Atomics.waitAsync(control, STARTED, started).value;
         }
-        if (started > count && index < count) return; // one has failed
+        if (started > count && index < count || this.#hasEnded) return; // one has failed
         await before(index);
         allow(index + 1);
       }
@@ -174,10 +179,20 @@ export class RunLane {
     }
   }
 
-  /** Waits until the thread has finished once more than `before` says. */
-  async #settled(before: number, limitMs: number | null): Promise<void> {
-    // Waiting for shared memory alone does not keep a process alive.
-    const alive = setInterval(() => {}, 60_000);
+  /** The thread is gone, by an error of its own: whoever waits for it is told so. */
+  #end(): void {
+    this.#hasEnded = true;
+    Atomics.store(this.#control, STARTED, LANE_CALLS + 1);
+    Atomics.notify(this.#control, STARTED);
+    Atomics.add(this.#control, DONE, 1);
+    Atomics.notify(this.#control, DONE);
+  }
+
+  /** Waits until the thread has finished once more than `before` says, or is gone; false when it took too long. */
+  async #settled(before: number, limitMs: number | null): Promise<boolean> {
+    // Waiting for shared memory alone does not keep a process alive: right while the thread starts, wrong
+    // while a run waits for it.
+    const alive = limitMs === null ? setInterval(() => {}, 60_000) : undefined;
     try {
       const { async: isWaiting, value } = Atomics.waitAsync(
         this.#control,
@@ -185,8 +200,7 @@ export class RunLane {
         before,
         limitMs ?? Infinity,
       );
-      if (!isWaiting) return;
-      if (await value === "timed-out") throw new Error("a thread for runs does not start");
+      return !isWaiting || await value !== "timed-out";
     } finally {
       clearInterval(alive);
     }

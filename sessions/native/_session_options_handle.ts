@@ -6,8 +6,7 @@ import type { OrtSessionOptions } from "../session_options.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { encodePath, encodeText, handleIn, outCell } from "./_native_text.ts";
 import type { SharedWeights } from "./shared_weights.ts";
-import { appendProvider } from "./_provider_options.ts";
-import type { CudaOptions } from "../providers/cuda_options.ts";
+import { appendProvider, type ProviderSettings } from "./_provider_options.ts";
 
 /** `GraphOptimizationLevel`. Source: onnxruntime_c_api.h. */
 const LEVELS: Readonly<Record<OptimizationLevel, number>> = {
@@ -19,11 +18,11 @@ const LEVELS: Readonly<Record<OptimizationLevel, number>> = {
 };
 
 /** What only this engine can do with a session. */
-export interface NativeSessionExtras {
+export interface NativeSessionExtras extends ProviderSettings {
   /** Weights that replace the model's initializers of their names; they outlive the session. */
   readonly sharedWeights?: SharedWeights;
-  /** Settings of the CUDA provider. */
-  readonly cuda?: CudaOptions | undefined;
+  /** Which of them the model has; all when left out. */
+  readonly sharedNames?: readonly string[];
 }
 
 /** A handle that is released with a block. */
@@ -54,11 +53,14 @@ export function sessionOptionsHandle(
   for (const [key, value] of entries("session", options.extra.session)) {
     check(api.AddSessionConfigEntry(handle, encodeText(key), encodeText(value)));
   }
-  for (const [name, value] of extras.sharedWeights?.initializers ?? []) {
-    check(api.AddInitializer(handle, encodeText(name), value));
+  const { sharedWeights, sharedNames = [...sharedWeights?.names ?? []] } = extras;
+  if (sharedWeights !== undefined) {
+    for (const name of sharedNames) {
+      check(api.AddInitializer(handle, encodeText(name), sharedWeights.values.handle(name)));
+    }
   }
   for (const provider of options.executionProviders) {
-    const release = appendProvider(host, handle, provider, extras.cuda ?? {});
+    const release = appendProvider(host, handle, provider, extras);
     if (release !== null) stack.defer(release);
   }
   const owned = stack.move();

@@ -1,7 +1,7 @@
 // A chain's sessions one by one, as anybody would run them, and what is learned from that: what they make,
 // and how long each takes. It keeps a value no longer than a session is left that reads it.
 
-import { emptyTensorMap, type Tensor, type TensorMap } from "../../tensor/tensor.ts";
+import { emptyTensorMap, type Tensor, tensorFault, type TensorMap } from "../../tensor/tensor.ts";
 import type { ChainLink, ChainRunOptions } from "../engine.ts";
 import { type CallTensor, callTensor } from "./_call_tensor.ts";
 
@@ -73,12 +73,12 @@ export class StepwiseRun {
   }
 }
 
-/** Values as far as they are known beforehand; null when one of them is no array of numbers. */
+/** Values as far as they are known beforehand; null when one of them is no sound array of numbers. */
 export function describe(values: TensorMap, names: readonly string[]): CallTensor[] | null {
   const described: CallTensor[] = [];
   for (const name of names) {
-    const value = values[name];
-    if (value === undefined || value.dtype === "string") return null;
+    const value = values[name] as Tensor;
+    if (tensorFault(value) !== null || value.dtype === "string") return null;
     described.push(callTensor(name, value));
   }
   return described;

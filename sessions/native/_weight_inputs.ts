@@ -1,74 +1,63 @@
-// The inputs of a session that are weights: given as a set of values with each run, not as tensors. A set
-// is checked against what the model declares once, and its addresses are kept as long as the set lives.
+// The inputs of a session that come as a set of weights with a run, not as tensors. A set is checked against
+// what the model declares once, and its addresses are kept as long as the set lives.
 
 import { HooklineError } from "../../errors/hookline_error.ts";
 import type { ValueSpec } from "../engine.ts";
 import type { WeightSource, WeightValues } from "./weight_values.ts";
 
-/** The weight inputs of one session. */
+/** The inputs of one session that come as weights, by their names. */
 export class WeightInputs {
   /** The inputs that are fed as tensors, in the graph's order. */
   readonly fed: readonly ValueSpec[];
-  /** The inputs that are weights, in the graph's order. */
-  readonly weights: readonly ValueSpec[];
+  readonly #weights: readonly ValueSpec[];
   readonly #label: string;
-  readonly #known = new WeakMap<WeightValues, BigUint64Array<ArrayBuffer>>();
+  readonly #addresses = new WeakMap<WeightValues, BigUint64Array<ArrayBuffer>>();
 
   /**
-   * Parts the inputs of a session.
+   * Parts the inputs of a session; the weights stay in the order of `names`.
    *
-   * @throws {HooklineError} OPTION_INVALID when a name is no input.
+   * @throws {HooklineError} FEED_UNKNOWN when a name is no input.
    */
   constructor(inputs: readonly ValueSpec[], names: readonly string[], label: string) {
-    const unknown = names.filter((name) => !inputs.some((spec) => spec.name === name));
+    const specs = new Map(inputs.map((spec) => [spec.name, spec]));
+    const unknown = names.filter((name) => !specs.has(name));
     if (unknown.length > 0) {
-      throw new HooklineError("OPTION_INVALID", {
-        message: `cannot open ${label}: it has no input "${unknown[0]}" to take a weight`,
-        fix: "name inputs of the model",
-        details: { option: "weightInputs", unknown },
+      throw new HooklineError("FEED_UNKNOWN", {
+        message: `cannot run ${label}: it has no input "${unknown[0]}" to take a weight`,
+        fix: "give weights under the names of the model's inputs",
+        details: { label, unknown },
       });
     }
     this.fed = inputs.filter((spec) => !names.includes(spec.name));
-    this.weights = inputs.filter((spec) => names.includes(spec.name));
+    this.#weights = names.flatMap((name) => specs.get(name) ?? []);
     this.#label = label;
   }
 
-  /** Names of all inputs: those fed, then the weights. */
-  get names(): readonly string[] {
-    return [...this.fed, ...this.weights].map((spec) => spec.name);
-  }
-
   /**
-   * The addresses of a set's values, in the order of {@linkcode weights}.
+   * Returns when a set of these names fits what the model declares.
    *
-   * @throws {HooklineError} FEED_MISSING, FEED_DTYPE, FEED_RANK or FEED_SHAPE when the set does not fit.
+   * @throws {HooklineError} FEED_DTYPE, FEED_RANK or FEED_SHAPE.
    */
-  addresses(values: WeightValues): BigUint64Array<ArrayBuffer> {
-    const known = this.#known.get(values);
-    if (known !== undefined) return known;
-    const addresses = values.addresses(this.weights.map((spec) => spec.name));
+  check(values: WeightValues): void {
     const sources = new Map(values.sources.map((source) => [source.name, source]));
-    for (const spec of this.weights) {
+    for (const spec of this.#weights) {
       const source = sources.get(spec.name);
       if (source !== undefined) this.#check(spec, source);
     }
-    this.#known.set(values, addresses);
+  }
+
+  /** The addresses of a set's values, in the order of the weights. */
+  addresses(values: WeightValues): BigUint64Array<ArrayBuffer> {
+    const known = this.#addresses.get(values);
+    if (known !== undefined) return known;
+    const addresses = values.addresses(this.#weights.map((spec) => spec.name));
+    this.#addresses.set(values, addresses);
     return addresses;
   }
 
-  /** The values of a set that was checked, by the names of their inputs. */
+  /** The values of a set, by the names of their inputs. */
   handles(values: WeightValues): readonly (readonly [string, Deno.PointerObject])[] {
-    return this.weights.map(({ name }) => [name, values.handle(name)]);
-  }
-
-  /** The error for a run without the weights that the session takes. */
-  missing(): HooklineError {
-    const names = this.weights.map((spec) => spec.name);
-    return new HooklineError("FEED_MISSING", {
-      message: `cannot run ${this.#label}: it takes ${names.length} weights and none were given`,
-      fix: "run it with a set of weights",
-      details: { label: this.#label, missing: names.slice(0, 20) },
-    });
+    return this.#weights.map(({ name }) => [name, values.handle(name)]);
   }
 
   #check(spec: ValueSpec, { dtype, shape }: WeightSource): void {

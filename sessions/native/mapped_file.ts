@@ -1,11 +1,11 @@
 // A file's bytes as memory, without reading them: the system fetches pages when they are touched and may
-// drop them again. Pages can be asked for ahead and given back behind, which is what streaming weights
-// through little memory takes. Writing to the memory never changes the file.
+// drop them again. Asking for pages ahead and giving them back is sessions/mapped_weights/'s.
 //
 // Whoever shortens the file while it is mapped ends the process at the next touch, here as in ONNX
 // Runtime's own mapping of weights.
 
 import { HooklineError, internalError } from "../../errors/hookline_error.ts";
+import type { FileRange } from "../mapped_weights/weight_memory.ts";
 import { guardModelFile } from "../weight_file_guard.ts";
 import { encodeText } from "./_native_text.ts";
 
@@ -19,25 +19,19 @@ const SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
-  munmap: { parameters: ["pointer", "usize"], result: "i32" },
   madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
+  munmap: { parameters: ["pointer", "usize"], result: "i32" },
 } as const;
 
 const O_RDONLY = 0;
 const PROT_READ = 1;
 const MAP_PRIVATE = 2;
-const MADV_WILLNEED = 3;
 const MADV_DONTNEED = 4;
 /** `MAP_FAILED`, as an address. */
 const MAP_FAILED = 2n ** 64n - 1n;
-/** A multiple of every page size in use: 4 KiB on x64, 16 KiB on Apple silicon, 64 KiB on some arm64. */
-const PAGE_BYTES = 65_536;
 
-/** A part of a file. */
-export interface FileRange {
-  readonly byteOffset: number;
-  readonly byteLength: number;
-}
+/** A part of one file. */
+export type FilePart = Omit<FileRange, "path">;
 
 /** Where files cannot be mapped, in words; null where they can. */
 export function mappingRefusal(): string | null {
@@ -92,21 +86,18 @@ export class MappedFile implements Disposable {
    * @throws {HooklineError} MODEL_EXTERNAL_RANGE when it is not within the file; SESSION_RELEASED when the
    * file was disposed.
    */
-  pointer(range: FileRange): Deno.PointerObject {
+  pointer(range: FilePart): Deno.PointerObject {
     this.#require(range);
     const pointer = Deno.UnsafePointer.create(this.#start + BigInt(range.byteOffset));
     if (pointer === null) throw internalError("a mapped file lies at no address");
     return pointer;
   }
 
-  /** Asks the system to fetch a range; returns before it is there. */
-  prefetch(range: FileRange): void {
-    this.#advise(range, MADV_WILLNEED, { grow: true });
-  }
-
-  /** Gives the memory of a range back; a later touch fetches it again. Nobody reads it meanwhile. */
-  forget(range: FileRange): void {
-    this.#advise(range, MADV_DONTNEED, { grow: false });
+  /** Gives the memory of all pages back; a later touch fetches them again. */
+  forget(): void {
+    this.#require({ byteOffset: 0, byteLength: 0 });
+    const start = Deno.UnsafePointer.create(this.#start);
+    this.#library.symbols.madvise(start, BigInt(this.byteLength), MADV_DONTNEED);
   }
 
   /** Keeps the file mapped until the matching {@linkcode release}, even when it is disposed before. */
@@ -144,20 +135,7 @@ export class MappedFile implements Disposable {
     }
   }
 
-  /** Advice goes by whole pages: to fetch, every page touched; to forget, only those within. */
-  #advise(range: FileRange, advice: number, { grow }: { readonly grow: boolean }): void {
-    this.#require(range);
-    const down = (byte: number): number => Math.floor(byte / PAGE_BYTES) * PAGE_BYTES;
-    const up = (byte: number): number => down(byte + PAGE_BYTES - 1);
-    const end = range.byteOffset + range.byteLength;
-    const first = grow ? down(range.byteOffset) : up(range.byteOffset);
-    const last = grow ? Math.min(up(end), this.byteLength) : down(end);
-    if (last <= first) return;
-    const pointer = Deno.UnsafePointer.create(this.#start + BigInt(first));
-    this.#library.symbols.madvise(pointer, BigInt(last - first), advice); // advice may be ignored
-  }
-
-  #require({ byteOffset, byteLength }: FileRange): void {
+  #require({ byteOffset, byteLength }: FilePart): void {
     if (this.#isDisposed) {
       throw new HooklineError("SESSION_RELEASED", {
         message: `cannot use the mapped file "${this.path}": it was released`,

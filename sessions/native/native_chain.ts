@@ -3,7 +3,7 @@
 // left is a call of ONNX Runtime for each session: on this thread where all of them are quick, else on
 // another one for the whole chain. Whatever is not as it was goes session by session again.
 
-import { tensorFault, type TensorMap } from "../../tensor/tensor.ts";
+import { type Tensor, tensorFault, type TensorMap } from "../../tensor/tensor.ts";
 import type { ChainLink, ChainRunOptions, SessionChain } from "../engine.ts";
 import type { CallTensor } from "./_call_tensor.ts";
 import { ChainFrame, type ChainPart } from "./_chain_frame.ts";
@@ -21,6 +21,8 @@ const KEPT_SHAPES = 4;
 /** Frames that a shape keeps, and bytes that all idle frames of a chain may take. */
 const KEPT_FRAMES = 2;
 const KEPT_BYTES = 64 * 2 ** 20;
+/** What they may take while no run is expected. */
+const RESTING_BYTES = 2 ** 20;
 /** A session that took so long in its first run will not be quick in the next. */
 const SURELY_SLOW_MS = 5;
 
@@ -40,6 +42,9 @@ interface ChainShape {
   runCount: number;
 }
 
+/** How a prepared run ended: with its outputs, with a session that failed, or with the end of its thread. */
+type Outcome = "ran" | "failed" | "lost";
+
 /** Frames of this moment: what native code works on. */
 const inFlight = new Set<ChainFrame>();
 let lane: RunLane | "none" | "starting" | undefined;
@@ -53,7 +58,7 @@ function freeLane(host: NativeHost): RunLane | null {
     lane = "starting";
     RunLane.start(host.runWithBinding).then((made) => lane = made, () => lane = "none");
   }
-  return lane instanceof RunLane && !lane.isBusy ? lane : null;
+  return lane instanceof RunLane && lane.isFree ? lane : null;
 }
 
 /** A chain of sessions of the native engine on the CPU. */
@@ -67,7 +72,6 @@ export class NativeChain implements SessionChain {
   readonly #shapes: ChainShape[] = [];
   /** True when equal feeds gave other shapes, or values are no numbers: then nothing is assumed. */
   #isUnsteady = false;
-  #isReleased = false;
   #runOptions: Deno.PointerObject | null = null;
 
   constructor(host: NativeHost, links: readonly NativeLink[], wanted: readonly string[]) {
@@ -95,44 +99,67 @@ export class NativeChain implements SessionChain {
     signal?.throwIfAborted();
     for (const { session } of this.#links) session.requireOpen();
     for (const { session } of this.#links) session.enter();
-    const frame = shape.idle.pop() ?? this.#frame(shape);
-    inFlight.add(frame);
+    let frame: ChainFrame | null = null;
     try {
-      frame.begin(feeds);
-      const hasRun = free === null
+      frame = this.#begin(shape, feeds);
+      if (frame === null) return await this.#stepwise(feeds, options);
+      const outcome = free === null
         ? await this.#runHere(shape, frame, signal)
         : await this.#runInLane(free, { shape, frame, options });
-      if (hasRun) return frame.collect();
+      if (outcome === "ran") return frame.collect();
+      // Shapes that changed, or a failure whose session is to be named: step by step tells. The feeds are
+      // the caller's again by now.
+      const outputs = await this.#stepwise(frame.feeds, options);
+      if (outcome === "failed") this.#distrust();
+      return outputs;
     } finally {
-      frame.end();
-      if (this.#keeps(shape, frame)) shape.idle.push(frame);
-      else frame.dispose();
-      inFlight.delete(frame);
+      if (frame !== null) this.#end(shape, frame);
       for (const { session } of this.#links) session.leave();
     }
-    // Shapes that changed, or a failure whose session is to be named: step by step tells.
-    const outputs = await this.#stepwise(feeds, options);
-    this.#isUnsteady = true;
-    return outputs;
+  }
+
+  rest(): void {
+    if (this.#idleByteLength > RESTING_BYTES) this.release();
   }
 
   release(): void {
-    this.#isReleased = true;
     for (const shape of this.#shapes) this.#retire(shape);
-    this.#shapes.length = 0;
     if (this.#runOptions !== null) this.#host.api.ReleaseRunOptions(this.#runOptions);
     this.#runOptions = null;
   }
 
+  /** A frame that has taken the feeds; null where there is no memory for it. */
+  #begin(shape: ChainShape, feeds: TensorMap): ChainFrame | null {
+    let frame = shape.idle.pop();
+    try {
+      frame ??= this.#frame(shape);
+      frame.begin(feeds);
+    } catch {
+      frame?.end();
+      frame?.dispose();
+      return null;
+    }
+    inFlight.add(frame);
+    return frame;
+  }
+
+  /** Takes a frame back. */
+  #end(shape: ChainShape, frame: ChainFrame): void {
+    frame.end();
+    if (this.#keeps(shape, frame)) shape.idle.push(frame);
+    else frame.dispose();
+    inFlight.delete(frame);
+  }
+
   /**
-   * Every session on this thread; false when one failed. What lies between two calls runs with caches that
+   * Every session on this thread. What lies between two calls runs with caches that
    * the model has just emptied, so there is next to nothing: the clock is read once a burst.
    */
   async #runHere(
     { elapsedMs }: ChainShape,
     { sessions, bindings }: ChainFrame,
     signal: AbortSignal | undefined,
-  ): Promise<boolean> {
+  ): Promise<Outcome> {
     const { api } = this.#host;
     const options = this.#options;
     for (let index = 0; index < sessions.length;) {
@@ -153,7 +180,7 @@ export class NativeChain implements SessionChain {
         );
         if (status !== null) {
           api.ReleaseStatus(status);
-          return false;
+          return "failed";
         }
         expectedMs += elapsedMs[at] as number;
       }
@@ -162,10 +189,10 @@ export class NativeChain implements SessionChain {
       const change = (endMs - startMs) / Math.max(expectedMs, LEAST_MS);
       for (; index < end; index++) elapsedMs[index] = (elapsedMs[index] as number) * change;
     }
-    return true;
+    return "ran";
   }
 
-  /** Every session on the other thread; false when one failed. */
+  /** Every session on the other thread. */
   async #runInLane(
     free: RunLane,
     { shape, frame, options: { signal, before } }: {
@@ -173,10 +200,10 @@ export class NativeChain implements SessionChain {
       readonly frame: ChainFrame;
       readonly options: ChainRunOptions;
     },
-  ): Promise<boolean> {
+  ): Promise<Outcome> {
     using cancellation = signal === undefined ? null : new RunCancellation(this.#host, signal);
     const options = Deno.UnsafePointer.value(cancellation?.options ?? this.#options);
-    const { failure, elapsedMs } = await free.run(
+    const report = await free.run(
       frame.sessions.map((session, index) => ({
         session: Deno.UnsafePointer.value(session),
         options,
@@ -185,10 +212,13 @@ export class NativeChain implements SessionChain {
       before,
     );
     pacing.turned(performance.now());
-    if (failure === null) shape.elapsedMs = elapsedMs;
-    else this.#host.api.ReleaseStatus(Deno.UnsafePointer.create(failure.status));
+    const failure = report?.failure ?? null;
+    if (failure !== null) this.#host.api.ReleaseStatus(Deno.UnsafePointer.create(failure.status));
     signal?.throwIfAborted();
-    return failure === null;
+    if (report === null) return "lost";
+    if (failure !== null) return "failed";
+    shape.elapsedMs = report.elapsedMs;
+    return "ran";
   }
 
   /** Session by session, as anybody would; learns shapes and times. */
@@ -196,7 +226,7 @@ export class NativeChain implements SessionChain {
     const given = describe(feeds, this.#outside); // as they are now: they are the caller's
     const steps = new StepwiseRun(this.#links, { wanted: this.#wanted, options });
     const outputs = await steps.run(feeds);
-    if (given === null || steps.made === null) this.#isUnsteady = true;
+    if (given === null || steps.made === null) this.#distrust();
     else this.#learn(given, steps.made, steps.elapsedMs);
     return outputs;
   }
@@ -206,14 +236,14 @@ export class NativeChain implements SessionChain {
     made: readonly CallTensor[],
     elapsedMs: Float64Array<ArrayBuffer>,
   ): void {
-    if (this.#isUnsteady || this.#isReleased) return;
+    if (this.#isUnsteady) return;
     let shape = this.#shapes.find((known) => isSame(known.given, given));
     if (shape === undefined) {
       shape = { given, made, idle: [], elapsedMs, runCount: 0 };
       this.#shapes.unshift(shape);
       if (this.#shapes.length > KEPT_SHAPES) this.#retire(this.#shapes.pop() as ChainShape);
     }
-    if (!isSame(shape.made, made)) this.#isUnsteady = true;
+    if (!isSame(shape.made, made)) return this.#distrust();
     shape.elapsedMs = elapsedMs;
     shape.runCount++;
     if (hasProvedSlow(shape)) freeLane(this.#host); // it starts meanwhile
@@ -242,10 +272,21 @@ export class NativeChain implements SessionChain {
 
   /** Whether a frame's memory is worth keeping for the next run of its shape. */
   #keeps(shape: ChainShape, frame: ChainFrame): boolean {
-    if (this.#isReleased || !this.#shapes.includes(shape)) return false; // forgotten meanwhile
-    const idle = this.#shapes.flatMap((each) => each.idle);
-    const byteLength = idle.reduce((sum, each) => sum + each.byteLength, frame.byteLength);
-    return shape.idle.length < KEPT_FRAMES && byteLength <= KEPT_BYTES;
+    if (!this.#shapes.includes(shape)) return false; // forgotten meanwhile
+    return shape.idle.length < KEPT_FRAMES &&
+      this.#idleByteLength + frame.byteLength <= KEPT_BYTES;
+  }
+
+  get #idleByteLength(): number {
+    let byteLength = 0;
+    for (const { idle } of this.#shapes) for (const frame of idle) byteLength += frame.byteLength;
+    return byteLength;
+  }
+
+  /** Nothing is assumed any more, and nothing kept. */
+  #distrust(): void {
+    this.#isUnsteady = true;
+    for (const shape of this.#shapes.splice(0)) this.#retire(shape);
   }
 
   #retire({ idle }: ChainShape): void {
@@ -262,18 +303,25 @@ function hasProvedSlow({ elapsedMs, runCount }: ChainShape): boolean {
   return elapsedMs.some((each) => runCount > 1 ? !pacing.isQuick(each) : each > SURELY_SLOW_MS);
 }
 
-/** Whether these sessions can be joined. */
+/**
+ * Whether these sessions can be joined. A name of a chain stands for one value: what two of them make, or
+ * what one of them makes and also reads or passes on, is left to who runs them one by one.
+ */
 export function isChainable(links: readonly NativeLink[]): boolean {
-  return links.length > 1 && links.length <= LANE_CALLS;
+  const names = new Set<string>();
+  const areDistinct = links.every(({ session, fetches }) => {
+    for (const { name } of session.inputs) names.add(name);
+    return fetches.every((name) => !names.has(name) && names.add(name));
+  });
+  return areDistinct && links.length > 1 && links.length <= LANE_CALLS;
 }
 
 function fits(feeds: TensorMap, given: readonly CallTensor[]): boolean {
   let count = 0;
   for (const _name in feeds) count++;
   return count === given.length && given.every(({ name, dtype, shape }) => {
-    const value = feeds[name];
-    return value !== undefined && value.dtype === dtype && isEqual(value.shape, shape) &&
-      tensorFault(value) === null;
+    const value = feeds[name] as Tensor;
+    return tensorFault(value) === null && value.dtype === dtype && isEqual(value.shape, shape);
   });
 }
 

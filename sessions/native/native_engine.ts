@@ -5,7 +5,10 @@
 import { HooklineError } from "../../errors/hookline_error.ts";
 import type {
   ChainLink,
+  CommonWeights,
   Engine,
+  FileWeight,
+  MappedWeights,
   SessionChain,
   SessionSettings,
   SessionSource,
@@ -15,7 +18,10 @@ import { sessionCreateError } from "../session_errors.ts";
 import { NO_WEIGHT_FOLDER, ortSessionOptions } from "../session_options.ts";
 import type { TelemetryState } from "../_telemetry.ts";
 import { guardModelFile } from "../weight_file_guard.ts";
-import { deviceLane } from "./_device_lane.ts";
+import { mappingRefusal } from "./mapped_file.ts";
+import { NativeCommonWeights } from "./native_common_weights.ts";
+import { NativeMappedWeights } from "./native_mapped_weights.ts";
+import { deviceLane } from "../device_lane.ts";
 import { type NativeHost, nativeHost } from "./_native_host.ts";
 import { isChainable, NativeChain, type NativeLink } from "./native_chain.ts";
 import { NativeSession } from "./native_session.ts";
@@ -35,15 +41,6 @@ export interface NativeReport {
   readonly library: string;
   /** Threads that all sessions share; null when another engine opened a session first. */
   readonly poolThreads: number | null;
-}
-
-/** Options of one opening that no other engine knows. */
-export interface NativeOpenOptions extends NativeSessionExtras {
-  /**
-   * Names of inputs whose values come as a set of weights with each run
-   * ({@linkcode NativeSession.runWith}): one session then serves every block of equal structure.
-   */
-  readonly weightInputs?: readonly string[];
 }
 
 /**
@@ -83,7 +80,28 @@ export class NativeEngine implements Engine {
   async open(
     source: SessionSource,
     settings: SessionSettings,
-    extras: NativeOpenOptions = {},
+    extras: NativeSessionExtras = {},
+  ): Promise<NativeSession> {
+    const common = settings.commonWeights;
+    if (!(common?.from instanceof NativeCommonWeights)) {
+      return await this.#open(source, settings, extras);
+    }
+    const sharedWeights = common.from.take(nativeHost());
+    if (sharedWeights === null) return await this.#open(source, settings, extras);
+    using _opening = common.from.opening();
+    try {
+      const sharedNames = common.names.filter((name) => sharedWeights.names.has(name));
+      return await this.#open(source, settings, { ...extras, sharedWeights, sharedNames });
+    } catch (error) {
+      if (!(error instanceof HooklineError) || error.code !== "SESSION_CREATE") throw error;
+      return await this.#open(source, settings, extras); // some kernel may take no common weights
+    }
+  }
+
+  async #open(
+    source: SessionSource,
+    settings: SessionSettings,
+    extras: NativeSessionExtras,
   ): Promise<NativeSession> {
     const isFile = source.kind === "file";
     const options = ortSessionOptions(
@@ -93,11 +111,15 @@ export class NativeEngine implements Engine {
     const file = isFile ? guardModelFile(source.path) : null;
     const model = isFile ? encodePath(file?.path as string) : steadyBytes(source.bytes);
     const host = nativeHost();
-    const { sharedWeights = null, weightInputs = [] } = extras;
+    const { sharedWeights = null } = extras;
     let handle: Deno.PointerObject | undefined;
     sharedWeights?.retain(); // while native code opens the model; the session retains them itself
     try {
-      using made = sessionOptionsHandle(host, options, { cuda: settings.cuda, ...extras });
+      using made = sessionOptionsHandle(host, options, {
+        cuda: settings.cuda,
+        recordsRuns: settings.recordsRuns,
+        ...extras,
+      });
       const opened = { isFile, model, options: made.handle };
       // A device takes the weights while the session opens: nothing else may compute there meanwhile.
       handle = settings.provider === "cpu"
@@ -107,7 +129,6 @@ export class NativeEngine implements Engine {
         handle,
         ...specsOf(host, handle),
         byteLength: file?.byteLength ?? model.byteLength,
-        weightInputs,
         sharedWeights,
       }, settings);
     } catch (cause) {
@@ -139,6 +160,16 @@ export class NativeEngine implements Engine {
    */
   weightValues(sources: readonly WeightSource[]): WeightValues {
     return new WeightValues(nativeHost(), sources);
+  }
+
+  /** Weights in files, mapped; see {@linkcode Engine.mapWeights}. */
+  mapWeights(): MappedWeights | null {
+    return mappingRefusal() === null ? new NativeMappedWeights(nativeHost()) : null;
+  }
+
+  /** Weights that sessions have in common; see {@linkcode Engine.commonWeights}. */
+  commonWeights(weights: readonly FileWeight[]): CommonWeights {
+    return new NativeCommonWeights(weights);
   }
 
   /** Weights that several sessions read from the same memory, prepacked once for all of them. */

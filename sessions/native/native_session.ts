@@ -3,6 +3,7 @@
 
 import { HooklineError } from "../../errors/hookline_error.ts";
 import type { TensorMap } from "../../tensor/tensor.ts";
+import type { DeviceUploads } from "../device_uploads.ts";
 import type {
   DeviceRun,
   EngineSession,
@@ -19,7 +20,7 @@ import { DeviceRuns } from "./_device_runs.ts";
 import { HostRuns } from "./_host_runs.ts";
 import { isUsableOn } from "./_kept_values.ts";
 import type { NativeHost } from "./_native_host.ts";
-import { makeRunOptions } from "./_run_cancellation.ts";
+import { makeRunOptions, UNRECORDED } from "./_run_cancellation.ts";
 import type { SharedWeights } from "./shared_weights.ts";
 import { WeightInputs } from "./_weight_inputs.ts";
 import type { WeightValues } from "./weight_values.ts";
@@ -31,8 +32,6 @@ export interface OpenedModel {
   readonly outputs: readonly ValueSpec[];
   /** Bytes of the model, external weights not counted. */
   readonly byteLength: number;
-  /** Names of inputs whose values come as a set of weights with each run. */
-  readonly weightInputs: readonly string[];
   /** Weights that native code reads as long as the session lives; retained by the session. */
   readonly sharedWeights: SharedWeights | null;
 }
@@ -46,7 +45,15 @@ interface CallArguments {
   readonly signal: AbortSignal | undefined;
 }
 
-/** An open model of the native engine. Its `inputs` leave out those that are weights. */
+/** How a session runs when the same inputs come as a set of weights, or when none do. */
+interface Lane {
+  /** Looks at the feeds. */
+  readonly guard: FeedGuard;
+  readonly weightInputs: WeightInputs;
+  readonly runs: HostRuns | DeviceRuns;
+}
+
+/** An open model of the native engine. */
 export class NativeSession implements EngineSession {
   readonly inputs: readonly ValueSpec[];
   readonly outputs: readonly ValueSpec[];
@@ -54,11 +61,13 @@ export class NativeSession implements EngineSession {
   readonly #host: NativeHost;
   readonly #model: OpenedModel;
   readonly #settings: SessionSettings;
-  readonly #guard: FeedGuard;
   readonly #fetchGuard: FetchGuard;
-  readonly #weightInputs: WeightInputs;
   readonly #runOptions: Deno.PointerObject;
   readonly #runs: HostRuns | DeviceRuns;
+  readonly #plain: Lane;
+  /** By the names of the inputs that are weights. */
+  readonly #weighted = new Map<string, Lane>();
+  readonly #laneOfSet = new WeakMap<WeightValues, Lane>();
   readonly #strikeOff: () => void;
   /** Runs that have begun and not ended. */
   #running = 0;
@@ -66,22 +75,26 @@ export class NativeSession implements EngineSession {
   #release: Promise<void> | undefined;
 
   constructor(host: NativeHost, model: OpenedModel, settings: SessionSettings) {
-    const weightInputs = new WeightInputs(model.inputs, model.weightInputs, settings.label);
-    this.inputs = weightInputs.fed;
-    this.outputs = model.outputs;
+    const { handle: session, inputs, outputs } = model;
+    this.inputs = inputs;
+    this.outputs = outputs;
     this.#host = host;
     this.#model = model;
     this.#settings = settings;
-    this.#weightInputs = weightInputs;
     const { provider, label } = settings;
-    this.#guard = new FeedGuard(this.inputs, label, (value) => isUsableOn(provider, value));
-    this.#fetchGuard = new FetchGuard(model.outputs, label);
-    const runOptions = this.#runOptions = makeRunOptions(host);
-    const { handle: session, inputs, outputs } = model;
-    const weightNames = weightInputs.weights.map(({ name }) => name);
+    this.#fetchGuard = new FetchGuard(outputs, label);
+    const runOptions = this.#runOptions = makeRunOptions(
+      host,
+      settings.recordsRuns === true ? UNRECORDED : null,
+    );
     this.#runs = provider === "cpu"
-      ? new HostRuns(host, { session, runOptions, fed: this.inputs, weightNames })
+      ? new HostRuns(host, { session, runOptions, fed: inputs, weightNames: [] })
       : new DeviceRuns(host, { session, settings, runOptions, inputs, outputs });
+    this.#plain = {
+      guard: this.#guardOf(inputs),
+      weightInputs: new WeightInputs(inputs, [], label),
+      runs: this.#runs,
+    };
     this.runOnDevice = provider === "cpu"
       ? undefined
       : (feeds, fetches, { keep, signal }) =>
@@ -110,11 +123,10 @@ export class NativeSession implements EngineSession {
   }
 
   /**
-   * Runs with a set of weights for the inputs that were named `weightInputs` when the session was opened.
-   * The set is kept until the run ends, whoever releases it meanwhile.
+   * Runs with a set of weights for the inputs of their names, and feeds for all others. The set is kept
+   * until the run ends, whoever releases it meanwhile.
    *
-   * @throws {HooklineError} what `run` throws; FEED_MISSING, FEED_DTYPE, FEED_RANK or FEED_SHAPE when the
-   * weights do not fit, SESSION_RELEASED when they were released.
+   * @throws {HooklineError} what `run` throws, of a weight too; SESSION_RELEASED when they were released.
    */
   runWith(
     weights: WeightValues,
@@ -125,6 +137,11 @@ export class NativeSession implements EngineSession {
     return this.#run(given, options.fetches) as Promise<TensorMap>;
   }
 
+  get uploads(): DeviceUploads | null {
+    this.requireOpen();
+    return this.#runs instanceof DeviceRuns ? this.#runs.uploads : null;
+  }
+
   /** ONNX Runtime's session, for a chain of sessions that has entered. */
   get handle(): Deno.PointerObject {
     return this.#model.handle;
@@ -132,7 +149,7 @@ export class NativeSession implements EngineSession {
 
   /** Whether it takes and leaves nothing but tensors in the process's memory. */
   get isOnHost(): boolean {
-    return this.#runs instanceof HostRuns && this.#weightInputs.weights.length === 0;
+    return this.#runs instanceof HostRuns;
   }
 
   /**
@@ -171,19 +188,20 @@ export class NativeSession implements EngineSession {
     signal?.throwIfAborted();
     // A value on a device has dtype and shape as a tensor has, and the guard knows it by itself.
     const feeds = given.feeds as TensorMap;
-    const check = (): void => this.#guard.check(feeds);
+    const { guard, weightInputs, runs } = weights === null ? this.#plain : this.#laneOf(weights);
+    const check = (): void => guard.check(feeds);
     check();
     this.#fetchGuard.check(fetches);
-    const addresses = this.#weightAddresses(weights);
     weights?.retain();
     this.enter();
     try {
       const call = { feeds, fetches, signal, check };
-      if (this.#runs instanceof HostRuns) {
-        return await this.#runs.run({ ...call, weights: addresses });
+      if (runs instanceof HostRuns) {
+        const addresses = weights === null ? null : weightInputs.addresses(weights);
+        return await runs.run({ ...call, weights: addresses });
       }
-      const handles = weights === null ? [] : this.#weightInputs.handles(weights);
-      return await this.#runs.run({ ...call, keep, weights: handles });
+      const handles = weights === null ? [] : weightInputs.handles(weights);
+      return await runs.run({ ...call, keep, weights: handles });
     } catch (cause) {
       signal?.throwIfAborted();
       if (cause instanceof HooklineError) throw cause;
@@ -194,10 +212,37 @@ export class NativeSession implements EngineSession {
     }
   }
 
-  #weightAddresses(weights: WeightValues | null): BigUint64Array<ArrayBuffer> | null {
-    if (weights !== null) return this.#weightInputs.addresses(weights);
-    if (this.#weightInputs.weights.length > 0) throw this.#weightInputs.missing();
-    return null;
+  /** The lane of a set of weights, which fit the inputs of their names. */
+  #laneOf(weights: WeightValues): Lane {
+    const known = this.#laneOfSet.get(weights);
+    if (known !== undefined) return known;
+    const names = weights.sources.map(({ name }) => name);
+    const key = JSON.stringify(names);
+    const lane = this.#weighted.get(key) ?? this.#weightedLane(names);
+    lane.weightInputs.check(weights);
+    this.#weighted.set(key, lane);
+    this.#laneOfSet.set(weights, lane);
+    return lane;
+  }
+
+  #weightedLane(names: readonly string[]): Lane {
+    const weightInputs = new WeightInputs(this.inputs, names, this.#settings.label);
+    const { fed } = weightInputs;
+    return {
+      guard: this.#guardOf(fed),
+      weightInputs,
+      runs: this.#runs instanceof DeviceRuns ? this.#runs : new HostRuns(this.#host, {
+        session: this.#model.handle,
+        runOptions: this.#runOptions,
+        fed,
+        weightNames: names,
+      }),
+    };
+  }
+
+  #guardOf(inputs: readonly ValueSpec[]): FeedGuard {
+    const { label, provider } = this.#settings;
+    return new FeedGuard(inputs, label, (value) => isUsableOn(provider, value));
   }
 
   async #releaseOnce(): Promise<void> {
@@ -205,6 +250,9 @@ export class NativeSession implements EngineSession {
       await new Promise<void>((resolve) => this.#whenIdle = resolve);
     }
     try {
+      for (const { runs } of this.#weighted.values()) {
+        if (runs instanceof HostRuns) runs.retire();
+      }
       await this.#runs.release();
       this.#host.api.ReleaseRunOptions(this.#runOptions);
       this.#model.sharedWeights?.release();

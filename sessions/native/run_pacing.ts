@@ -32,9 +32,7 @@ export class RunPacing {
   placeOf(elapsedMs: number | null, startMs: number): RunPlace {
     if (elapsedMs === null || !this.isQuick(elapsedMs)) return "elsewhere";
     const streakMs = this.#streakMs + Math.min(startMs - this.#lastEndMs, LONGEST_GAP_MS);
-    if (streakMs + elapsedMs > STREAK_MS) return "after a turn";
-    this.#streakMs = streakMs;
-    return "here";
+    return streakMs + elapsedMs > STREAK_MS ? "after a turn" : "here";
   }
 
   /**
@@ -57,7 +55,8 @@ export class RunPacing {
 
   /** Notes a run, or a burst of them, that computed on this thread. */
   endHere(elapsedMs: number, endMs: number): void {
-    this.#streakMs += elapsedMs;
+    const gapMs = Math.min(endMs - elapsedMs - this.#lastEndMs, LONGEST_GAP_MS);
+    this.#streakMs += gapMs + elapsedMs;
     this.#lastEndMs = endMs;
   }
 

@@ -11,16 +11,21 @@ import type { WeightValues } from "./weight_values.ts";
 export class SharedWeights implements Disposable {
   /** The weights, which this object keeps. */
   readonly values: WeightValues;
+  /** The weights' names. */
+  readonly names: ReadonlySet<string>;
   /** OrtPrepackedWeightsContainer. */
   readonly container: Deno.PointerObject;
   readonly #host: NativeHost;
+  readonly #whenIdle: () => void;
   #users = 1;
   #isDisposed = false;
 
-  /** Takes hold of `values`. */
-  constructor(host: NativeHost, values: WeightValues) {
+  /** Takes hold of `values`; `whenIdle` is called each time that the last session which used them has gone. */
+  constructor(host: NativeHost, values: WeightValues, whenIdle: () => void = () => {}) {
     this.#host = host;
+    this.#whenIdle = whenIdle;
     this.values = values;
+    this.names = new Set(values.sources.map(({ name }) => name));
     const cell = outCell();
     host.check(host.api.CreatePrepackedWeightsContainer(cell));
     this.container = handleIn(cell);
@@ -32,11 +37,9 @@ export class SharedWeights implements Disposable {
     }
   }
 
-  /** The values by name, as session options take them. */
-  get initializers(): ReadonlyMap<string, Deno.PointerObject> {
-    return new Map(
-      this.values.sources.map(({ name }) => [name, this.values.handle(name)]),
-    );
+  /** Whether a session uses them, or is being opened with them. */
+  get isUsed(): boolean {
+    return this.#users > (this.#isDisposed ? 0 : 1);
   }
 
   /**
@@ -56,9 +59,11 @@ export class SharedWeights implements Disposable {
 
   /** Ends one {@linkcode retain}. */
   release(): void {
-    if (--this.#users > 0) return;
-    this.#host.api.ReleasePrepackedWeightsContainer(this.container);
-    this.values.release();
+    this.#users--;
+    if (this.#users === 0) {
+      this.#host.api.ReleasePrepackedWeightsContainer(this.container);
+      this.values.release();
+    } else if (this.#users === 1 && !this.#isDisposed) this.#whenIdle(); // may end the owner's hold
   }
 
   /** Frees everything as soon as no session uses it. */

@@ -4,7 +4,7 @@
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { type DType, dtypeInfo, storedByteLength } from "../../tensor/dtype.ts";
 import { elementCount } from "../../tensor/tensor.ts";
-import type { FileRange, MappedFile } from "./mapped_file.ts";
+import type { FilePart, MappedFile } from "./mapped_file.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { outCell, pointerTo } from "./_native_text.ts";
 import { nativeForm, valueAt } from "./_tensor_value.ts";
@@ -17,7 +17,7 @@ export interface WeightSource {
   /** Its bytes as `raw_data` has them, little-endian. An array is borrowed and must not be transferred. */
   readonly memory: Uint8Array<ArrayBuffer> | {
     readonly file: MappedFile;
-    readonly range: FileRange;
+    readonly range: FilePart;
   };
 }
 
@@ -25,6 +25,9 @@ interface WeightValue {
   readonly source: WeightSource;
   readonly handle: Deno.PointerObject;
 }
+
+/** Sets that runs read at this moment: an array among them must not be collected. */
+const inUse = new Set<WeightValues>();
 
 /** A set of weights. Release it once; runs in flight keep it until they end. */
 export class WeightValues implements Disposable {
@@ -56,7 +59,7 @@ export class WeightValues implements Disposable {
 
   /** The values of names, as the C API takes them; the set is held by the caller. */
   addresses(names: readonly string[]): BigUint64Array<ArrayBuffer> {
-    const cells = outCell(names.length);
+    const cells = outCell(names.length).subarray(0, names.length); // cells are never none
     names.forEach((name, index) => {
       cells[index] = Deno.UnsafePointer.value(this.handle(name));
     });
@@ -89,11 +92,12 @@ export class WeightValues implements Disposable {
       });
     }
     this.#users++;
+    inUse.add(this);
   }
 
   /** Ends one {@linkcode retain}. */
   release(): void {
-    this.#users--;
+    if (--this.#users === 0) inUse.delete(this);
     this.#freeWhenUnused();
   }
 

@@ -1,7 +1,5 @@
-// Settings of the CUDA provider that only the native engine can pass on.
-//
-// CUDA graphs are not among them: a captured graph reads and writes the addresses of its first run, and
-// here every run binds values of its own.
+// Settings of the CUDA provider that only the native engine can pass on. CUDA graphs are
+// `SessionSettings.recordsRuns`: WebGPU has the same.
 
 import { HooklineError } from "../../errors/hookline_error.ts";
 import { requireOptions } from "../../errors/option_names.ts";

@@ -2,6 +2,7 @@
 // prints is of interest.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CliConsole, main, type Style } from "../../cli/main.ts";
 import { ROOT } from "../suites.ts";
@@ -23,12 +24,15 @@ export interface ChildOptions {
 /** Where the program lies. */
 export const PROGRAM: string = join(ROOT, "cli", "main.ts");
 
-const GRANTS: readonly string[] = [
-  "--allow-read",
-  "--allow-write",
-  "--allow-ffi",
-  "--allow-env=ORT_DISABLE_TELEMETRY,HOOKLINE_*,NO_COLOR,FORCE_COLOR,CLICOLOR_FORCE",
-];
+/** What the task grants: `deno.json` says so, and nobody else. */
+const GRANTS: readonly string[] = taskCommand().split(" ").filter((word) =>
+  word.startsWith("--allow-")
+);
+
+function taskCommand(): string {
+  const { tasks } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+  return tasks.hookline.command;
+}
 
 /** The arguments of `deno` that run the program. */
 export function denoArgs(

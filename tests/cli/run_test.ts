@@ -6,8 +6,10 @@ import { decodeNpz } from "../../formats/npz.ts";
 import { decodeSafetensors } from "../../formats/safetensors.ts";
 import { tensorDigest } from "../../formats/tensor_digest.ts";
 import { openSessions } from "../../sessions/session_ledger.ts";
+import { manifestFields } from "../manifest/_plugin_folders.ts";
 import { fixturePath, readFixture } from "../support/fixture_path.ts";
 import { assertTwoLines, called, documentOf, errorOf, hookline } from "./_hookline.ts";
+import { pluginCall, withPlugin } from "./_plugin_calls.ts";
 
 const FOLDER = fixturePath("torch", "bert");
 const BERT = join(FOLDER, "model.onnx");
@@ -181,3 +183,27 @@ Deno.test("hookline run --out takes .safetensors and .npz, and refuses another e
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+const PLUGIN_MANIFEST = manifestFields({
+  match: { modules: ["encoder.layer.0"] },
+  permissions: [{ id: "read-activations", level: "values", modules: ["**"], reason: "r" }],
+});
+const PLUGIN_CODE = "export default { createHook: () => ({ postForward() {} }) };";
+
+for (const level of ["inline", "worker", "process"]) {
+  Deno.test(`the task hookline grants what plugins need at the level ${level}`, async () => {
+    await withPlugin({ manifest: PLUGIN_MANIFEST, code: PLUGIN_CODE }, async ({ plugin, lock }) => {
+      await pluginCall("grant", plugin, "--lock", lock);
+      const outcome = await hookline([
+        ...["run", BERT, "--provider", "cpu"],
+        ...["--random", "1", "--dim", "batch=1", "--dim", "seq=4"],
+        ...["--plugin", plugin, "--plugin-level", level, "--lock", lock, "--json"],
+      ]);
+      assert.equal(outcome.code, 0, outcome.stderr);
+      const { plugins } = documentOf(outcome) as {
+        readonly plugins: readonly { readonly level: string }[];
+      };
+      assert.deepEqual(plugins.map((one) => one.level), [level]);
+    });
+  });
+}

@@ -49,7 +49,11 @@ export const UNTESTED_SOURCES: Readonly<Record<string, string>> = {
     "types and what takes pairs away, tested through module_match_test.ts",
   "pipeline/plan.ts": "types and a hash, tested through planner_test.ts",
   "pipeline/plugin.ts": "types alone, tested through pipeline_test.ts",
+  "pipeline/residency/device_stream.ts":
+    "needs a device, tested through plugins/layerwise_offload/device_test.ts",
   "pipeline/residency/weight_stream.ts": "types alone, tested through the four streams",
+  "sessions/device_uploads.ts":
+    "types alone, tested through cuda_runtime_test.ts and webgpu_test.ts",
   "sessions/engine.ts": "types alone, tested through engine_conformance.ts",
   "sessions/native/native_availability.ts": "tested through engine_choice_test.ts",
   "sessions/native/shared_weights.ts": "tested through weight_values_test.ts",
@@ -78,11 +82,13 @@ export const UNMIRRORED_TESTS: Readonly<Record<string, string>> = {
   "tests/plugins/all_together_test.ts": "all plugins on one model",
   "tests/plugins/layerwise_offload/composition_test.ts":
     "offload beside other plugins, and on 4-bit weights",
+  "tests/plugins/layerwise_offload/device_test.ts": "offload to a device, in a process of its own",
   "tests/plugins/layerwise_offload/memory_test.ts": "the memory of processes that offload",
   "tests/sessions/native/cuda_test.ts": "the native engine on CUDA, where there is a device",
   "tests/sessions/native/feeds_transferred_test.ts":
     "who owns feeds meanwhile, through every way of running",
   "tests/sessions/native/native_in_worker_test.ts": "the native engine in workers that are ended",
+  "tests/sessions/passed_on_test.ts": "outputs that no node makes, on both engines",
   "tests/sessions/native/webgpu_test.ts": "the native engine on WebGPU, in a process of its own",
 };
 

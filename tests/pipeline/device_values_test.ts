@@ -215,6 +215,6 @@ Deno.test({
   ...skippable("whole, tapped and split plans on WebGPU agree with the CPU", whyNoWebGpu()),
   fn() {
     const text = runOnDevice(new URL("./webgpu_suite.ts", import.meta.url), "test");
-    assert.match(text, /ok \| 3 passed \| 0 failed/);
+    assert.match(text, /ok \| 4 passed \| 0 failed/);
   },
 });

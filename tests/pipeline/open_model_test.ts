@@ -6,7 +6,7 @@ import { sessionLedger } from "../../sessions/session_ledger.ts";
 import { expectCode } from "../sessions/expect_code.ts";
 import { fixturePath, readFixture } from "../support/fixture_path.ts";
 import { fixtureInputs, fixtureOutputs } from "./_fixtures.ts";
-import { chainModel } from "./_small_models.ts";
+import { chainFeeds, chainModel } from "./_small_models.ts";
 import { scaleOutputs } from "./_hooks.ts";
 import { SpyEngine } from "./_spy_engine.ts";
 
@@ -66,6 +66,7 @@ Deno.test("openModel() refuses options that mean nothing, before it reads the fi
     [{ threads: 1.5 }, "OPTION_INVALID"],
     [{ idleByteBudget: -1 }, "OPTION_INVALID"],
     [{ idleByteBudget: NaN }, "OPTION_INVALID"],
+    [{ recordsRuns: 1 as never }, "OPTION_INVALID"],
   ];
   for (const [options, code] of cases) {
     await expectCode(code as "OPTION_INVALID", () => openModel("/nowhere.onnx", options));
@@ -155,4 +156,17 @@ Deno.test("every session of a model gets the options of CUDA", async () => {
   await model.prepare();
   assert.ok(spy.sessions.length > 1);
   for (const { settings } of spy.sessions) assert.deepEqual(settings.cuda, { deviceId: 0 });
+});
+
+Deno.test("openModel() records runs with the native engine on a device alone", async () => {
+  for (const options of [{ provider: "cpu" }, { provider: "auto", engine: "napi" }] as const) {
+    await expectCode(
+      "OPTION_INVALID",
+      () => openModel(chainModel(), { ...options, recordsRuns: true }),
+    );
+  }
+  await using model = await openModel(chainModel(), { engine: "native", recordsRuns: true });
+  if (model.provider.name === "cpu") { // "auto" found no device
+    for (let run = 0; run < 3; run++) await model.run(chainFeeds(1));
+  }
 });

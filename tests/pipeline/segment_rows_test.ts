@@ -12,8 +12,10 @@ import type {
 } from "../../sessions/engine.ts";
 import { NativeEngine } from "../../sessions/native/native_engine.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
+import { skippable } from "../skippable.ts";
 import { float32, type TensorMap } from "../../tensor/tensor.ts";
-import { logger, scaleOutputs } from "./_hooks.ts";
+import { hook, logger, scaleOutputs } from "./_hooks.ts";
+import { blocksModel } from "./residency/_blocks_model.ts";
 import { chainFeeds, chainModel, chainOutput, first } from "./_small_models.ts";
 
 function segment(index: number, inputs: string, outputs: string, isWhole = false): SegmentStep {
@@ -109,7 +111,8 @@ class CountingEngine implements Engine {
   readonly name = "native";
   readonly runs: string[] = [];
   readonly chained: number[] = [];
-  openChains = 0;
+  /** Chains that may hold something native. */
+  readonly holding = new Set<SessionChain>();
   readonly #engine = new NativeEngine();
 
   version(): Promise<string> {
@@ -130,11 +133,14 @@ class CountingEngine implements Engine {
     const chain = this.#engine.chain(links, wanted);
     if (chain === null) return null;
     this.chained.push(links.length);
-    this.openChains++;
     return {
-      run: (...given) => chain.run(...given),
+      run: (...given) => {
+        this.holding.add(chain);
+        return chain.run(...given);
+      },
+      rest: () => chain.rest(),
       release: () => {
-        this.openChains--;
+        this.holding.delete(chain);
         chain.release();
       },
     };
@@ -162,7 +168,7 @@ Deno.test("a split plan runs its rows as one, from the second run on, with the s
     }
     assert.equal(engine.runs.length, runs + 5, "a known shape went session by session");
   }
-  assert.equal(engine.openChains, 0);
+  assert.equal(engine.holding.size, 0);
   assert.equal(sessionLedger.count, 0);
 });
 
@@ -183,16 +189,79 @@ Deno.test("hooks between segments part a row; every one is called in every run",
   assert.deepEqual(engine.chained, [2, 2]);
 });
 
-Deno.test("plans that take turns make their chains anew and leave none behind", async () => {
-  const engine = new CountingEngine();
-  await using model = await openModel(chainModel(5), { engine, provider: "cpu" });
-  const plans = [model.plan({ split: LAYERS }), model.plan({ split: LAYERS.slice(0, 2) })];
-  for (let round = 0; round < 4; round++) {
-    for (const plan of plans) {
-      const runs = [1, 2, 3].map((x) => model.run(chainFeeds(x), { plan }));
-      const found = (await Promise.all(runs)).map((outputs) => first(outputs));
-      assert.deepEqual(found, [1, 2, 3].map((x) => chainOutput(x, 5)));
+for (const idleByteBudget of [Infinity, 0]) {
+  const keeps = idleByteBudget > 0;
+  Deno.test(`plans that take turns ${keeps ? "keep" : "make anew"} their chains with their sessions`, async () => {
+    const engine = new CountingEngine();
+    {
+      await using model = await openModel(chainModel(5), {
+        engine,
+        provider: "cpu",
+        idleByteBudget,
+      });
+      const plans = [model.plan({ split: LAYERS }), model.plan({ split: LAYERS.slice(0, 2) })];
+      const whole = () => model.run(chainFeeds(1));
+      for (let round = 0; round < 4; round++) {
+        await whole();
+        for (const plan of plans) {
+          const runs = [1, 2, 3].map((x) => model.run(chainFeeds(x), { plan }));
+          const found = (await Promise.all(runs)).map((outputs) => first(outputs));
+          assert.deepEqual(found, [1, 2, 3].map((x) => chainOutput(x, 5)));
+        }
+      }
+      if (keeps) assert.deepEqual(engine.chained, [5, 3]);
+      else assert.equal(engine.chained.length, 8);
     }
+    assert.equal(engine.holding.size, 0);
+    assert.equal(sessionLedger.count, 0);
+  });
+}
+
+Deno.test("a model forgets the chains of plans that were left long ago", async () => {
+  const engine = new CountingEngine();
+  await using model = await openModel(chainModel(8), { engine, provider: "cpu" });
+  const layers = [0, 1, 2, 3, 4, 5, 6].map((index) => `layers.${index}`);
+  for (let mask = 1; mask < 100; mask += 3) {
+    const split = layers.filter((_, index) => (mask >> index) % 2 === 1);
+    const plan = model.plan({ split });
+    for (const x of [1, 2, 3]) await model.run(chainFeeds(x), { plan });
   }
-  assert.equal(engine.openChains, 1, "only the current plan keeps its chain");
+  assert.ok(engine.chained.length > 30);
+  assert.ok(engine.holding.size <= 9, `${engine.holding.size} chains hold memory`);
 });
+
+const NOT_LINUX = Deno.build.os === "linux" ? undefined : "memory is steered on Linux";
+
+Deno.test({
+  ...skippable(
+    "a row of streamed modules ends where a hook looks, and begins again behind it",
+    NOT_LINUX,
+  ),
+  fn: () => rowsAroundHook(),
+});
+
+async function rowsAroundHook(): Promise<void> {
+  using file = blocksModel({ blocks: 6 });
+  const engine = new CountingEngine();
+  await using model = await openModel(file.path, { engine, provider: "cpu" });
+  for (const path of model.repeatedBlocks) {
+    model.registry(path).register(hook({
+      name: "stream",
+      access: "residency",
+      residency: { placement: "streamed", strategy: "mapped" },
+    }));
+  }
+  const plain: TensorMap[] = [];
+  for (let run = 0; run < 3; run++) plain.push(await model.run(file.feeds));
+  assert.deepEqual(engine.chained, [7]);
+  const log: string[] = [];
+  const handle = model.registry("blocks.3").register(logger("seen", log));
+  for (let run = 0; run < 3; run++) assert.deepEqual(await model.run(file.feeds), plain[0]);
+  assert.deepEqual(engine.chained, [7, 3, 3], "blocks 0 to 2; blocks 4 and 5, and what follows");
+  assert.equal(engine.holding.size, 2, "both of them run");
+  assert.deepEqual(log.slice(-2), ["seen pre blocks.3#0", "seen post blocks.3#0"]);
+  assert.equal(log.length, 6);
+  await handle.remove();
+  assert.deepEqual(await model.run(file.feeds), plain[0]);
+  assert.deepEqual(engine.chained, [7, 3, 3]);
+}

@@ -3,6 +3,8 @@ import { SessionPool } from "../../pipeline/session_pool.ts";
 import type { EngineSession } from "../../sessions/engine.ts";
 import { emptyTensorMap } from "../../tensor/tensor.ts";
 import { expectCode } from "../sessions/expect_code.ts";
+import { skippable } from "../skippable.ts";
+import { inChild } from "../support/child.ts";
 
 class FakeSession implements EngineSession {
   readonly inputs = [];
@@ -145,4 +147,67 @@ Deno.test("SessionPool spares a session that is leased again while another one c
     log.filter((line) => line === "opened c").length,
     "every session that was opened was closed, once",
   );
+});
+
+Deno.test("SessionPool has the heap trimmed when it closes, once, and behind large sessions alone", async () => {
+  for (const [sizes, expected] of [[[8, 7], 0], [[8, 8], 1], [[40], 1], [[], 0]] as const) {
+    const log: string[] = [];
+    const pool = new SessionPool(10 * 2 ** 20, () => {
+      log.push("trimmed");
+      return Promise.resolve();
+    });
+    for (const [index, size] of sizes.entries()) {
+      const open = () => Promise.resolve(new FakeSession(`${index}`, log));
+      const lease = await pool.lease(`${index}`, size * 2 ** 20, open);
+      await lease.release(); // what exceeds the budget is closed here already
+    }
+    await pool.close();
+    await pool.close();
+    const trims = log.filter((line) => line === "trimmed");
+    assert.equal(trims.length, expected, JSON.stringify(sizes));
+    if (expected > 0) assert.equal(log.at(-1), "trimmed");
+  }
+});
+
+Deno.test("SessionPool lets a lease rest: its session is idle, and may be taken up while it is open", async () => {
+  const { log, lease, pool } = poolWith(20);
+  const note = (name: string) => () => void log.push(`evicted ${name}`);
+  const [one, two, other] = [await lease("a"), await lease("b"), await lease("a")];
+  await one.rest(note("a"));
+  await two.rest(note("b"));
+  assert.ok(one.resume());
+  assert.deepEqual([pool.size, log.length], [2, 2]);
+  await other.release();
+  await (await lease("c")).release();
+  assert.equal(log.length, 3, "one session is in use and two fit");
+  await (await lease("d")).release();
+  assert.deepEqual(log.slice(4), ["evicted b", "released b"]);
+  assert.equal(two.resume(), false);
+  assert.ok(one.resume(), "it did not rest");
+  await one.rest(note("a again"));
+  await one.release();
+  await pool.close();
+  assert.ok(!log.includes("evicted a again"), "nobody hears of a lease that was returned");
+});
+
+Deno.test("SessionPool tells all who let a session rest before it closes", async () => {
+  const { log, lease, pool } = poolWith(Infinity);
+  for (const name of ["first", "second"]) {
+    await (await lease("a")).rest(() => void log.push(name));
+  }
+  await pool.close();
+  assert.deepEqual(log, ["opened a", "first", "second", "released a"]);
+});
+
+const hasGlibc = Deno.build.target.endsWith("linux-gnu");
+
+Deno.test({
+  ...skippable(
+    "a model that was closed leaves less than its weights in memory, whole or split",
+    hasGlibc ? undefined : "the C library is not glibc",
+  ),
+  fn() {
+    const text = inChild(new URL("./close_memory_script.ts", import.meta.url), ["-A"]);
+    for (const held of JSON.parse(text) as number[]) assert.ok(held < 1, text);
+  },
 });

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { create, fromBinary } from "@bufbuild/protobuf";
+import { ModelHook } from "../../hooks/model_hook.ts";
 import { ModelStructure } from "../../pipeline/model_structure.ts";
 import { openModel } from "../../pipeline/open_model.ts";
 import { ValueTypes } from "../../pipeline/value_types.ts";
 import type { Engine, SessionSource } from "../../sessions/engine.ts";
 import { NapiEngine } from "../../sessions/napi_engine.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
-import { float32 } from "../../tensor/tensor.ts";
+import { float32, type TensorMap } from "../../tensor/tensor.ts";
 import { ModelProtoSchema, ValueInfoProtoSchema } from "onnx-buf";
+import { declaredResize, tracedResize } from "../graph/_resize_models.ts";
 import { int64s, modelBytes, node, valueInfo } from "../support/build_model.ts";
+import { assertSameBits, rampTensor } from "../support/run_model.ts";
 import { expectCode } from "../sessions/expect_code.ts";
 import { hook, scaleOutputs } from "./_hooks.ts";
 import { chainModel } from "./_small_models.ts";
@@ -126,3 +129,37 @@ Deno.test("ValueTypes falls back to the probe with weights when operators want c
   assert.equal(types.get(value)?.dtype, "float32");
   assert.equal(refused, 2);
 });
+
+/** Changes nothing, and the plan must cut after the module all the same; before it too with `isAround`. */
+class Edit extends ModelHook {
+  override readonly name = "edit";
+  override readonly access = "edit";
+
+  constructor(isAround: boolean) {
+    super();
+    if (isAround) this.preForward = (_module: unknown, inputs: TensorMap) => inputs;
+    else this.postForward = (_module: unknown, outputs: TensorMap) => outputs;
+  }
+}
+
+const MODELS = [
+  ["was traced from numbers", tracedResize(), float32([4], [0, 0, 0, 0])],
+  ["the file declares", declaredResize(), float32([12], [1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1])],
+] as const;
+
+for (const [how, bytes, z] of MODELS) {
+  Deno.test(`cuts around a Resize keep the length of its sizes, which ${how}`, async () => {
+    const feeds = { x: rampTensor([1, 3, 8, 8]), z };
+    await using model = await openModel(bytes, { provider: "cpu", optimization: "disabled" });
+    const whole = await model.run(feeds);
+    const paths = ["m0", "m1", "m2", "m3", "m4"];
+    for (const isAround of [false, true]) {
+      for (const cut of [...paths.map((path) => [path]), paths]) {
+        using stack = new DisposableStack();
+        for (const path of cut) stack.use(model.registry(path).register(new Edit(isAround)));
+        assert.equal(model.plan().kind, "split");
+        assertSameBits(await model.run(feeds), whole);
+      }
+    }
+  });
+}

@@ -7,6 +7,7 @@ import type { Model } from "../../pipeline/model.ts";
 import type { ModelSource } from "../../pipeline/model_structure.ts";
 import { openModel } from "../../pipeline/open_model.ts";
 import { deviceLedger } from "../../sessions/device_tensor.ts";
+import { RecordedRuns } from "../../sessions/native/_recorded_runs.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
 import { float32, type TensorMap } from "../../tensor/tensor.ts";
 import { fixturePath } from "../support/fixture_path.ts";
@@ -89,4 +90,42 @@ test("a transformer in 12 segments reads nothing back but its output", async () 
   assertAgree(await model.run({ x }), wanted, "split");
   assert.equal(deviceLedger.copiesToHost - copiesToHost, 1);
   assert.equal(deviceLedger.copiesToDevice - copiesToDevice, 1);
+});
+
+test("a model records whole and tapped runs, not those that are split", async () => {
+  const bytes = transformerBytes({ blocks: 3, width: 32, heads: 2 });
+  const x = float32([1, 4, 32], Float32Array.from({ length: 128 }, (_, at) => Math.sin(at)));
+  await using cpu = await openModel(bytes, { provider: "cpu" });
+  const wanted = await cpu.run({ x });
+  const model = await openModel(bytes, { provider: "webgpu", engine: "native", recordsRuns: true });
+  await using _model = model;
+  const run = RecordedRuns.prototype.run;
+  let playedCount = 0;
+  RecordedRuns.prototype.run = async function (call) {
+    const played = await run.call(this, call);
+    if (played !== null) playedCount++;
+    return played;
+  };
+  using _restored = { [Symbol.dispose]: () => void (RecordedRuns.prototype.run = run) };
+  const [first = ""] = model.repeatedBlocks;
+  const seen: number[] = [];
+  const look = hook({
+    name: "look",
+    postForward: (_call, { ...made }) => void seen.push(Object.keys(made).length),
+  });
+  for (
+    const [kind, makeHook, played] of [
+      ["whole", null, 2],
+      ["tapped", () => look, 2],
+      ["split", () => scaleOutputs("edit", 1), 0],
+    ] as const
+  ) {
+    const handle = makeHook === null ? null : model.registry(first).register(makeHook());
+    playedCount = 0;
+    assert.equal(model.plan().kind, kind);
+    for (let round = 0; round < 3; round++) assertAgree(await model.run({ x }), wanted, kind);
+    assert.equal(playedCount, played, kind);
+    await handle?.remove();
+  }
+  assert.deepEqual(seen, [1, 1, 1]);
 });

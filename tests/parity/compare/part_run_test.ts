@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { encodeNodes, openPart } from "../../../parity/compare/part_run.ts";
 import { openSessions } from "../../../sessions/session_ledger.ts";
 import type { TensorMap } from "../../../tensor/tensor.ts";
+import { declaredResize, tracedResize } from "../../graph/_resize_models.ts";
 import { floats, modelBytes, node, valueInfo } from "../../support/build_model.ts";
 import { fixturePath } from "../../support/fixture_path.ts";
 import { assertSameBits, rampTensor, runModel } from "../../support/run_model.ts";
@@ -70,6 +71,17 @@ Deno.test("a part is encoded with its weights as references, and with the sizes 
   assert.equal(part.inputs.get(name)?.shape?.length, 3);
   const sized = await encodeNodes(host, { ...query, shapeOf: () => [2, 7, 32] });
   assert.deepEqual(sized.inputs.get(name)?.shape, [2, 7, 32]);
+});
+
+Deno.test("a Resize in a part keeps the length of its sizes", async () => {
+  for (const bytes of [tracedResize(), declaredResize()]) {
+    const host = hostOf(bytes);
+    const all = host.structure.graph.nodes.map(({ index }) => index);
+    for (const count of [2, 3, 4]) {
+      const part = await openPart(host, { nodes: all.slice(-count), outputs: ["y"] });
+      await part.release();
+    }
+  }
 });
 
 Deno.test("a session that cannot be opened leaves nothing open", async () => {

@@ -61,5 +61,8 @@ export const MEANS: ResidencyMeans = {
   steering: "memory can be steered",
   knowsProcessor: true,
   hasFiles: true,
+  mapsInputs: false,
+  hasUploads: false,
+  memoryByteLength: 16e9,
   label: "model.onnx",
 };

@@ -10,7 +10,7 @@ import type { SessionHost } from "../../../pipeline/segment_opening.ts";
 import { ValueTypes } from "../../../pipeline/value_types.ts";
 import { NapiEngine } from "../../../sessions/napi_engine.ts";
 import { openSegment, type SegmentOpening } from "../../../pipeline/segment_opening.ts";
-import type { EngineSession } from "../../../sessions/engine.ts";
+import type { Engine, EngineSession } from "../../../sessions/engine.ts";
 import type { TensorMap } from "../../../tensor/tensor.ts";
 
 /** Blocks of a model as a stream gets them. */
@@ -22,9 +22,14 @@ export interface Streaming {
 }
 
 /** Cuts a model after each block. */
-export async function streaming(path: string, count = 4): Promise<Streaming> {
+export async function streaming(
+  path: string,
+  { count = 4, engine = new NapiEngine() }: {
+    readonly count?: number;
+    readonly engine?: Engine;
+  } = {},
+): Promise<Streaming> {
   const structure = new ModelStructure(path);
-  const engine = new NapiEngine();
   const modules = Array.from({ length: count }, (_, index) => {
     const module = structure.tree.get(`blocks.${index}`);
     if (module === undefined) throw new Error(`no block ${index}`);

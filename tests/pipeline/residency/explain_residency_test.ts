@@ -3,9 +3,16 @@ import { explainResidency } from "../../../pipeline/residency/explain_residency.
 import { makeSchedule, type ResidencySchedule } from "../../../pipeline/residency/schedule.ts";
 import { fakeWeights, fakeWish, MEANS } from "./_fakes.ts";
 
-function schedule(placement: "resident" | "streamed", activations: number | null): string {
+function schedule(
+  placement: "resident" | "streamed",
+  activations: number | null,
+  cacheFolder: string | null = null,
+): string {
   const made = makeSchedule({
-    wishes: [fakeWish("a", { placement }), fakeWish("b", { placement: "resident" }, [1])],
+    wishes: [
+      fakeWish("a", { placement, cacheFolder }),
+      fakeWish("b", { placement: "resident", cacheFolder }, [1]),
+    ],
     means: MEANS,
     weightsOf: (module) => fakeWeights(module.path, 44e6),
     activationsOf: () => activations,
@@ -29,4 +36,32 @@ Deno.test("explainResidency() says what moves, how, and what it is expected to c
 
 Deno.test("explainResidency() says that nothing moves", () => {
   assert.match(schedule("resident", null), /^weights: all of them fit and stay in memory$/);
+});
+
+Deno.test("explainResidency() tells device, process and files apart", () => {
+  const onDevice = (hostByteBudget: number | null): string => {
+    const made = makeSchedule({
+      wishes: ["a", "b", "c", "d"].map((path, index) =>
+        fakeWish(path, { hostByteBudget }, [index])
+      ),
+      means: { ...MEANS, provider: "webgpu", hasUploads: true },
+      weightsOf: (module) => fakeWeights(module.path, 10e6),
+      activationsOf: () => 5e6,
+      modelByteLength: 50e6,
+    }) as ResidencySchedule;
+    return explainResidency(made).join("\n");
+  };
+  const all = onDevice(null);
+  assert.match(all, /on the device: 25.0 MB during a run; 10.0 MB of weights stay/);
+  assert.match(all, /in the process: 40.0 MB, where all of these weights stay/);
+  assert.match(all, /no less time than copying 40.0 MB to the device/);
+  assert.match(
+    onDevice(30e6),
+    /in the process: 30.0 MB, where those of 1 blocks stay and those of 3 are read for each call/,
+  );
+});
+
+Deno.test("explainResidency() says how large the files get, and where", () => {
+  assert.match(schedule("streamed", null, "/c"), /files: about 88.0 MB in "\/c"/);
+  assert.doesNotMatch(schedule("streamed", null), /files:/);
 });

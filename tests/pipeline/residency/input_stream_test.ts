@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { inputStream } from "../../../pipeline/residency/input_stream.ts";
+import { unsteered } from "../../../sessions/mapped_weights/weight_memory.ts";
 import { blocksModel } from "./_blocks_model.ts";
 import { feedsOf, openAll, streaming } from "./_streaming.ts";
+
+const MEMORY = unsteered("a test"); // weights are read
 
 Deno.test("inputStream() feeds one session the weights of the block that runs", async () => {
   using file = blocksModel();
   const { host, streamed } = await streaming(file.path);
-  const stream = inputStream(host);
+  const stream = inputStream(host, MEMORY);
   const openings = [];
   for (const each of streamed) openings.push(await stream.encode(each));
   assert.equal(new Set(openings.map((opening) => opening.key)).size, 1);
@@ -34,7 +37,7 @@ Deno.test("inputStream() refuses weights of a file that changed", async () => {
   using file = blocksModel();
   const { host, streamed: [first] } = await streaming(file.path);
   assert.ok(first !== undefined);
-  const stream = inputStream(host);
+  const stream = inputStream(host, MEMORY);
   await stream.encode(first);
   Deno.writeFileSync(file.path, new Uint8Array(10));
   await assert.rejects(stream.fetch("blocks.0"), { code: "MODEL_CHANGED" });

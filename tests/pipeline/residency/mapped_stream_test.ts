@@ -1,29 +1,8 @@
 import assert from "node:assert/strict";
 import { mappedStream } from "../../../pipeline/residency/mapped_stream.ts";
-import {
-  type MappedArea,
-  unsteered,
-  type WeightMemory,
-} from "../../../sessions/mapped_weights/weight_memory.ts";
 import { blocksModel } from "./_blocks_model.ts";
+import { recordingMemory } from "./_recording_memory.ts";
 import { feedsOf, openAll, streaming } from "./_streaming.ts";
-
-/** Memory that writes down what it is asked. */
-function recordingMemory(): { readonly memory: WeightMemory; readonly log: string[] } {
-  const log: string[] = [];
-  const bytes = (areas: readonly MappedArea[]): number =>
-    areas.reduce((sum, area) => sum + area.byteLength, 0);
-  const memory: WeightMemory = {
-    ...unsteered("a test"),
-    areasOf: (groups) =>
-      groups.map((ranges) =>
-        ranges.map((range) => ({ ...range, address: BigInt(range.byteOffset), inode: 1n }))
-      ),
-    fetch: (areas) => Promise.resolve(void log.push(`+${bytes(areas)}`)),
-    release: (areas) => void log.push(`-${bytes(areas)}`),
-  };
-  return { memory, log };
-}
 
 Deno.test("mappedStream() opens blocks without prepacking and moves exactly their weights", async () => {
   using file = blocksModel();

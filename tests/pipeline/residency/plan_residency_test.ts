@@ -36,6 +36,7 @@ Deno.test("PlanResidency knows the segments of streamed modules, in spans and wi
   const log: string[] = [];
   const stream: WeightStream = {
     comesByItself: true,
+    keepsSessions: true,
     encode: ({ module }) => Promise.reject(new Error(`encode ${module}`)),
     opened: (sessions) => void log.push(`opened ${sessions.length}`),
     fetch: (path) => Promise.resolve(void log.push(`+${path}`)),

@@ -87,3 +87,12 @@ Deno.test("chooseStrategy() knows how much of the weights is in memory at once",
   assert.equal(window({ strategy: "sessions" }), 600);
   assert.equal(choose().windowOf([]), 0);
 });
+
+Deno.test("chooseStrategy() counts on fed weights that are mapped as on mapped ones", () => {
+  const mapped = choose({ strategy: "inputs" }, { mapsInputs: true });
+  assert.equal(mapped.strategy, "inputs");
+  assert.equal(mapped.costsLike, "mapped");
+  assert.equal(mapped.ahead, 2);
+  assert.equal(mapped.windowOf(BLOCKS), 300);
+  assert.equal(choose({ strategy: "inputs" }).costsLike, "inputs");
+});

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { fromBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
+import { ModelStructure } from "../../../pipeline/model_structure.ts";
 import { encodeStreamedPart } from "../../../pipeline/residency/streamed_part.ts";
+import { tracedResize } from "../../graph/_resize_models.ts";
 import { blocksModel } from "./_blocks_model.ts";
 import { streaming } from "./_streaming.ts";
 
@@ -37,4 +39,22 @@ Deno.test("encodeStreamedPart() feeds every weight, and keeps single numbers and
   const constants = graph?.node.filter((node) => node.opType === "Constant") ?? [];
   assert.ok(constants.length > 0);
   assert.ok(graph?.node.every((node) => node.name === ""));
+});
+
+Deno.test("encodeStreamedPart() declares what it computes under the part's own name", () => {
+  const structure = new ModelStructure(tracedResize());
+  const part = encodeStreamedPart(structure, {
+    nodes: [5, 6],
+    inputs: new Map([
+      ["c", { dtype: "float32", shape: [1, 3, 8, 8] }],
+      ["shape_c", { dtype: "int64", shape: [4] }],
+      ["end", { dtype: "int64", shape: [1] }],
+      ["sizes", { dtype: "int64", shape: [4] }],
+    ]),
+    outputs: ["y"],
+  });
+  const { graph } = fromBinary(ModelProtoSchema, part.bytes);
+  const sizes = graph?.node.find(({ opType }) => opType === "Resize")?.input[3];
+  assert.deepEqual(graph?.valueInfo.map(({ name }) => name), [sizes]);
+  assert.equal(graph?.input.length, 3);
 });

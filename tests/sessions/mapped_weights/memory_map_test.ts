@@ -62,7 +62,7 @@ Deno.test("areasIn() rounds to pages, within a mapping, and names shared pages o
   });
   const areas = areasIn([mapping], [range(0x3001, 10), range(0x3100, 0x1000)], 4096);
   assert.deepEqual(areas, [
-    { address: 0x11000n, byteLength: 0x2000, byteOffset: 0x3000, inode: 7n },
+    { address: 0x11000n, byteLength: 0x2000, path: "/m", byteOffset: 0x3000, inode: 7n },
   ]);
   assert.deepEqual(areasIn([mapping], [range(0, 0x1000), range(0x20000, 8)], 4096), []);
   const [whole] = areasIn([mapping], [range(0, 1 << 20)], 4096);
@@ -70,7 +70,7 @@ Deno.test("areasIn() rounds to pages, within a mapping, and names shared pages o
 });
 
 Deno.test("shows() tells an area from what took its addresses", () => {
-  const area = { address: 0x11000n, byteLength: 0x2000, byteOffset: 0x3000, inode: 7n };
+  const area = { address: 0x11000n, byteLength: 0x2000, path: "/m", byteOffset: 0x3000, inode: 7n };
   const mapping = { start: 0x10000n, end: 0x20000n, byteOffset: 0x2000, inode: 7n };
   assert.ok(shows(mapping, area));
   assert.ok(!shows({ ...mapping, inode: 8n }, area));

@@ -5,3 +5,9 @@ Deno.test("trimHeap() says whether anything was given back, as often as it is ca
   for (let call = 0; call < 3; call++) assert.equal(typeof await trimHeap(), "boolean");
   if (Deno.build.os !== "linux") assert.equal(await trimHeap(), false);
 });
+
+Deno.test({
+  name: "trimHeap() neither asks nor fails without the permission for native code",
+  permissions: { ffi: false },
+  fn: async () => assert.equal(await trimHeap(), false),
+});

@@ -1,96 +1,24 @@
 import assert from "node:assert/strict";
-import type { ChainLink, SessionChain, SessionSettings } from "../../../sessions/engine.ts";
+import type { ChainLink } from "../../../sessions/engine.ts";
 import { NapiEngine } from "../../../sessions/napi_engine.ts";
-import { NativeEngine } from "../../../sessions/native/native_engine.ts";
 import { openSessions } from "../../../sessions/session_ledger.ts";
-import {
-  emptyTensorMap,
-  float32,
-  type Tensor,
-  tensor,
-  type TensorMap,
-} from "../../../tensor/tensor.ts";
+import type { DType } from "../../../tensor/dtype.ts";
+import { allocate, float32, type Tensor, tensor, type TensorMap } from "../../../tensor/tensor.ts";
 import { expectCode } from "../expect_code.ts";
 import { inChild } from "../../support/child.ts";
-import { buildModel, type ModelDeclaration } from "../tiny_models.ts";
+import { buildModel } from "../tiny_models.ts";
+import {
+  binary,
+  binary2d,
+  engine,
+  openChain,
+  RUNS,
+  runUntilInRow,
+  settings,
+  unary,
+  wave,
+} from "./_open_chain.ts";
 import { slowFeeds, slowModel } from "./_slow_model.ts";
-
-const engine = new NativeEngine();
-const N = [{ name: "n" }];
-
-function settings(label: string): SessionSettings {
-  return { provider: "cpu", optimization: "all", threads: 2, prepacking: true, label };
-}
-
-/** Runs of a chain that the first ones prepare: the later ones take the quick way. */
-const RUNS = 6;
-
-interface Opened extends AsyncDisposable {
-  readonly links: readonly ChainLink[];
-  readonly chain: SessionChain;
-  /** Session by session, what everybody else would do. */
-  stepwise(feeds: TensorMap): Promise<TensorMap>;
-}
-
-async function openChain(
-  models: readonly Uint8Array[],
-  wanted: readonly string[],
-): Promise<Opened> {
-  await using stack = new AsyncDisposableStack();
-  const links: ChainLink[] = [];
-  for (const [index, bytes] of models.entries()) {
-    const source = { kind: "bytes", bytes, weightFolder: null } as const;
-    const session = stack.use(await engine.open(source, settings(`link ${index}`)));
-    links.push({ session, fetches: session.outputs.map(({ name }) => name) });
-  }
-  const chain = engine.chain(links, wanted);
-  assert.ok(chain !== null);
-  stack.defer(() => chain.release());
-  const opened = stack.move();
-  return {
-    links,
-    chain,
-    async stepwise(feeds) {
-      const values = Object.assign(emptyTensorMap(), feeds) as Record<string, Tensor>;
-      for (const { session, fetches } of links) {
-        const own = picked(values, session.inputs.map(({ name }) => name));
-        Object.assign(values, await session.run(own, fetches));
-      }
-      return picked(values, wanted);
-    },
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
-  };
-}
-
-function picked(values: TensorMap, names: readonly string[]): TensorMap {
-  const found: Record<string, Tensor> = emptyTensorMap();
-  for (const name of names) found[name] = values[name] as Tensor;
-  return found;
-}
-
-/** `to = OP(from)`. */
-function unary(op: string, from: string, to: string, dtype = "float32"): Uint8Array {
-  const shape = [N[0]?.name as string];
-  return buildModel({
-    inputs: [{ name: from, dtype, shape }],
-    outputs: [{ name: to, dtype, shape }],
-    nodes: [{ op, inputs: [from], outputs: [to] }],
-  } as ModelDeclaration);
-}
-
-/** `to = OP(left, right)`. */
-function binary(op: string, [left, right]: readonly [string, string], to: string): Uint8Array {
-  const declare = (name: string) => ({ name, dtype: "float32" as const, shape: ["n"] });
-  return buildModel({
-    inputs: [declare(left), declare(right)],
-    outputs: [declare(to)],
-    nodes: [{ op, inputs: [left, right], outputs: [to] }],
-  });
-}
-
-function wave(length: number, phase = 0): Tensor {
-  return float32([length], Float32Array.from({ length }, (_, at) => Math.sin(at * 1.3 + phase)));
-}
 
 Deno.test("a chain gives the bits of its sessions, for every size, and takes nothing away", async () => {
   await using opened = await openChain([
@@ -117,7 +45,7 @@ Deno.test("a chain of slow sessions leaves the event loop free and gives the sam
     outputs: [{ name: "z", dtype: "float32", shape: [384, 384] }],
     nodes: [{ op: "Sin", inputs: ["y"], outputs: ["z"] }],
   });
-  await using opened = await openChain([slowModel(60), middle], ["z"]);
+  await using opened = await openChain([slowModel(200), middle], ["z"]);
   const wanted = await opened.stepwise(slowFeeds());
   for (let run = 0; run < RUNS; run++) {
     let ticks = 0;
@@ -157,15 +85,6 @@ Deno.test("a signal ends a chain that computes; the next run is sound", async ()
   const signal = AbortSignal.abort(new Error("before"));
   await assert.rejects(opened.chain.run(slowFeeds(), { signal }), { message: "before" });
 });
-
-function binary2d(op: string, names: readonly [string, string], to: string): Uint8Array {
-  const declare = (name: string) => ({ name, dtype: "float32" as const, shape: [384, 384] });
-  return buildModel({
-    inputs: names.map(declare),
-    outputs: [declare(to)],
-    nodes: [{ op, inputs: names, outputs: [to] }],
-  });
-}
 
 Deno.test("a chain tells before each session, and waits: the next is announced while one computes", async () => {
   const last = buildModel({
@@ -271,6 +190,14 @@ Deno.test("outputs whose shape hangs on the data come out right each time", asyn
   }
 });
 
+Deno.test("a chain holds memory for a few sizes, and none once shapes hang on the data", () => {
+  const script = new URL("./chain_memory_script.ts", import.meta.url);
+  const text = inChild(script, ["-A", "--v8-flags=--expose-gc"]);
+  const { frame, many, otherwise } = JSON.parse(text);
+  assert.ok(many < 5.5 * frame, text);
+  assert.ok(otherwise < frame, text);
+});
+
 Deno.test("strings and half floats pass through a chain", async () => {
   await using texts = await openChain([
     unary("Identity", "x", "a", "string"),
@@ -295,31 +222,115 @@ Deno.test("strings and half floats pass through a chain", async () => {
   }
 });
 
+Deno.test("numbers of every kind cross the cuts of a chain as they are, small ones and large ones", async () => {
+  const kinds = [
+    "float64",
+    "float16",
+    "bfloat16",
+    "int64",
+    "uint64",
+    "int32",
+    "int8",
+    "uint16",
+    "bool",
+  ];
+  for (const dtype of kinds as readonly DType[]) {
+    const models = [["x", "a"], ["a", "b"], ["b", "y"]].map(([from = "", to = ""]) =>
+      unary("Identity", from, to, dtype)
+    );
+    await using opened = await openChain(models, ["y", "a"]);
+    for (const length of [0, 3, 70_000]) {
+      const data = allocate(dtype, length) as Uint8Array;
+      const bytes = new Uint8Array(data.buffer).map((_, at) => dtype === "bool" ? at % 2 : at * 7);
+      new Uint8Array(data.buffer).set(bytes);
+      for (let run = 0; run < RUNS; run++) {
+        const { y, a } = await opened.chain.run({ x: { dtype, shape: [length], data } });
+        for (const out of [y, a]) {
+          assert.equal(out?.dtype, dtype);
+          assert.deepEqual(out?.shape, [length]);
+          const { buffer, byteOffset, byteLength } = out?.data as Uint8Array;
+          assert.deepEqual(new Uint8Array(buffer, byteOffset, byteLength), bytes);
+        }
+      }
+    }
+  }
+});
+
 Deno.test("wrong feeds of a chain are the session's own errors, also on the quick way", async () => {
   await using opened = await openChain([unary("Neg", "x", "a"), unary("Abs", "a", "y")], ["y"]);
-  for (let run = 0; run < RUNS; run++) await opened.chain.run({ x: wave(4) });
   const { chain } = opened;
-  await expectCode("FEED_MISSING", () => chain.run({}));
-  await expectCode(
-    "FEED_DTYPE",
-    () => chain.run({ x: tensor("int64", [4], new BigInt64Array(4)) }),
-  );
-  const detached = new Float32Array(4);
-  const x = { dtype: "float32", shape: [4], data: detached } as const;
-  detached.buffer.transfer();
-  await expectCode("FEED_DATA", () => chain.run({ x }));
-  await expectCode("FEED_DATA", () => chain.run({ x: { ...wave(4), shape: [5] } }));
+  const detached = { ...wave(4), data: new Float32Array(4) };
+  detached.data.buffer.transfer();
+  const shared = new Float32Array(new SharedArrayBuffer(16));
+  for (let round = 0; round < 2; round++) {
+    await expectCode("FEED_MISSING", () => chain.run({}));
+    await expectCode(
+      "FEED_DTYPE",
+      () => chain.run({ x: tensor("int64", [4], new BigInt64Array(4)) }),
+    );
+    const faulty = [null, 7, {}, { ...wave(4), shape: null }, { ...wave(4), data: null }];
+    for (
+      const x of [...faulty, { ...wave(4), shape: [5] }, { ...wave(4), data: shared }, detached]
+    ) {
+      await expectCode("FEED_DATA", () => chain.run({ x: x as Tensor }));
+    }
+    for (let run = 0; run < RUNS; run++) await chain.run({ x: wave(4) });
+  }
 });
 
 Deno.test("feeds may be transferred as soon as a prepared chain runs", async () => {
   await using opened = await openChain([slowModel(60), binary2d("Add", ["y", "x"], "z")], ["z"]);
   const wanted = await opened.stepwise(slowFeeds());
-  for (let run = 0; run < 4; run++) await opened.chain.run(slowFeeds());
+  await runUntilInRow(opened.chain, slowFeeds());
   const feeds = slowFeeds();
   const running = opened.chain.run(feeds);
   const moved = (feeds["x"]?.data as Float32Array<ArrayBuffer>).buffer.transfer();
   new Uint8Array(moved).fill(255);
   assert.deepEqual(await running, wanted);
+});
+
+Deno.test("a chain that is done again, because shapes came out otherwise, has its feeds still", async () => {
+  const found = buildModel({
+    inputs: [{ name: "y", dtype: "float32", shape: [384, 384] }],
+    outputs: [{ name: "z", dtype: "int64", shape: [2, "found"] }],
+    nodes: [{ op: "NonZero", inputs: ["y"], outputs: ["z"] }],
+  });
+  await using opened = await openChain([slowModel(60), found], ["z"]);
+  await runUntilInRow(opened.chain, slowFeeds());
+  const { x } = slowFeeds() as { readonly x: Tensor };
+  const data = x.data as Float32Array<ArrayBuffer>;
+  data[1] = 1; // one number more
+  const running = opened.chain.run({ x });
+  new Uint8Array(data.buffer.transfer()).fill(255);
+  assert.deepEqual((await running)["z"]?.shape, [2, 385]);
+});
+
+Deno.test("a chain without memory for its values goes session by session, and lets go of them", async () => {
+  const opened = await openChain([unary("Neg", "x", "a"), unary("Abs", "a", "y")], ["y"]);
+  const feeds = { x: wave(50_000) };
+  const wanted = await opened.chain.run(feeds);
+  const { of } = Deno.UnsafePointer;
+  let refusals = 0;
+  for (let run = 0; run < 4 * RUNS; run++) {
+    let asked = 0;
+    Deno.UnsafePointer.of = (value) => {
+      const isForChain = new Error().stack?.includes("_chain_frame") === true;
+      if (isForChain && asked++ === run % 4) {
+        refusals++;
+        throw new RangeError("no memory");
+      }
+      return of(value as Uint8Array<ArrayBuffer>);
+    };
+    try {
+      assert.deepEqual(await opened.chain.run(feeds), wanted);
+    } finally {
+      Deno.UnsafePointer.of = of;
+    }
+  }
+  assert.ok(refusals > 0, "no chain has asked for memory");
+  assert.deepEqual(await opened.chain.run(feeds), wanted);
+  await opened[Symbol.asyncDispose](); // it waits for every session that is in use
+  assert.equal(openSessions().length, 0);
 });
 
 Deno.test("many runs of one chain at once keep apart", async () => {
@@ -362,12 +373,16 @@ Deno.test("a session waits for a chain with its release; a chain refuses release
   assert.equal(openSessions().length, 0);
 });
 
-Deno.test("a chain leaves its sessions as they were when it is released", async () => {
+Deno.test("a chain leaves its sessions as they were when it is released, and can run again", async () => {
   await using opened = await openChain([unary("Neg", "x", "a"), unary("Abs", "a", "y")], ["y"]);
-  for (let run = 0; run < RUNS; run++) await opened.chain.run({ x: wave(9) });
-  opened.chain.release();
-  const { y } = await opened.stepwise({ x: wave(9) });
-  assert.deepEqual(y?.data, (wave(9).data as Float32Array).map(Math.abs));
+  const wanted = (wave(9).data as Float32Array).map(Math.abs);
+  for (let round = 0; round < 2; round++) {
+    for (let run = 0; run < RUNS; run++) {
+      assert.deepEqual((await opened.chain.run({ x: wave(9) }))["y"]?.data, wanted);
+    }
+    opened.chain.release();
+    assert.deepEqual((await opened.stepwise({ x: wave(9) }))["y"]?.data, wanted);
+  }
 });
 
 Deno.test("what is no row of the engine's own sessions is no chain", async () => {
@@ -377,6 +392,47 @@ Deno.test("what is no row of the engine's own sessions is no chain", async () =>
   await using foreign = await new NapiEngine().open(source, settings("foreign"));
   const links = [{ session: foreign, fetches: ["a"] }, ...opened.links.slice(1)];
   assert.equal(engine.chain(links, ["y"]), null);
+});
+
+Deno.test("sessions are no chain when a name stands for two values", async () => {
+  const passing = buildModel({
+    inputs: [{ name: "x", dtype: "float32", shape: ["n"] }],
+    outputs: ["x", "a"].map((name) => ({ name, dtype: "float32" as const, shape: ["n"] })),
+    nodes: [{ op: "Neg", inputs: ["x"], outputs: ["a"] }],
+  });
+  const models = [
+    passing, // its output is its input
+    unary("Neg", "x", "a"),
+    unary("Abs", "a", "b"),
+    unary("Exp", "b", "a"), // once more
+    unary("Exp", "a", "x"), // what came in
+  ];
+  await using stack = new AsyncDisposableStack();
+  const links: ChainLink[] = [];
+  for (const bytes of models) {
+    const source = { kind: "bytes", bytes, weightFolder: null } as const;
+    const session = stack.use(await engine.open(source, settings("link")));
+    links.push({ session, fetches: session.outputs.map(({ name }) => name) });
+  }
+  const of = (...indices: readonly number[]) => indices.map((index) => links[index] as ChainLink);
+  assert.ok(engine.chain(of(1, 2), ["b"]) !== null);
+  for (const joined of [of(0, 2), of(1, 2, 3), of(1, 2, 1), of(1, 4)]) {
+    assert.equal(engine.chain(joined, ["a"]), null);
+  }
+});
+
+Deno.test("a run is sound when its thread ends under it, and later ones do without", () => {
+  const script = new URL("./chain_thread_end_script.ts", import.meta.url);
+  assert.deepEqual(JSON.parse(inChild(script, ["-A"])), {
+    inRow: [0, 1, 2, 3],
+    ended: "right",
+    after: ["right", [0, 1, 2]],
+  });
+});
+
+Deno.test("chains run without a thread that does not start, and the process ends by itself", () => {
+  const script = new URL("./chain_thread_fails_script.ts", import.meta.url);
+  assert.equal(inChild(script, ["-A"]), "right\n");
 });
 
 Deno.test("a process may end while a chain computes on its thread", () => {

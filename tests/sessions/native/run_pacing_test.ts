@@ -41,3 +41,16 @@ Deno.test("RunPacing takes a long pause for a turn of the event loop, mostly", (
   }
   assert.ok(here >= 60, `${here} of 100 runs a second apart needed no turn`);
 });
+
+Deno.test("RunPacing counts what lies between bursts as part of the streak", () => {
+  const pacing = new RunPacing();
+  pacing.turned(0);
+  const runs = Float64Array.of(0.4);
+  let nowMs = 0;
+  while (pacing.burstOf(runs, 0, nowMs) === 1) {
+    nowMs += 0.4;
+    pacing.endHere(0.4, nowMs);
+    nowMs += 0.4;
+  }
+  assert.ok(nowMs < 4.81, `the event loop waited ${nowMs} ms`);
+});

@@ -79,8 +79,7 @@ Deno.test({
       blocks.forEach((data, at) => bytes.set(new Uint8Array(data.buffer), 1 + at * byteLength));
       writeFileSync(path, bytes);
       const engine = new NativeEngine();
-      await using session = await engine.open(blockModel(), SETTINGS, { weightInputs: ["w"] });
-      assert.deepEqual(session.inputs.map(({ name }) => name), ["x"]);
+      await using session = await engine.open(blockModel(), SETTINGS);
       using file = new MappedFile(path);
       using stack = new DisposableStack();
       const sets = blocks.map((_, at) => {
@@ -103,14 +102,14 @@ Deno.test({
 
 Deno.test("runWith() refuses weights that do not fit, that are missing, and that were released", async () => {
   const engine = new NativeEngine();
-  await using session = await engine.open(blockModel(), SETTINGS, { weightInputs: ["w"] });
+  await using session = await engine.open(blockModel(), SETTINGS);
   const bytes = new Uint8Array(weightData(1).buffer);
   await expectCode("FEED_MISSING", () => session.run({ x: X }));
   const withSource = (source: WeightSource) => async () => {
     using values = engine.weightValues([source]);
     await session.runWith(values, { x: X });
   };
-  await expectCode("FEED_MISSING", withSource(weight(bytes, "other")));
+  await expectCode("FEED_UNKNOWN", withSource(weight(bytes, "other")));
   await expectCode("FEED_DTYPE", withSource({ ...weight(bytes), dtype: "int32" }));
   await expectCode("FEED_RANK", withSource({ ...weight(bytes), shape: [WIDTH * WIDTH] }));
   await expectCode("FEED_SHAPE", withSource({ ...weight(bytes), shape: [32, 2 * WIDTH] }));
@@ -124,16 +123,39 @@ Deno.test("runWith() refuses weights that do not fit, that are missing, and that
   released[Symbol.dispose]();
   released[Symbol.dispose]();
   await expectCode("SESSION_RELEASED", () => session.runWith(released, { x: X }));
-  await expectCode(
-    "OPTION_INVALID",
-    () => engine.open(blockModel(), SETTINGS, { weightInputs: ["v"] }),
-  );
+  await expectCode("FEED_UNKNOWN", async () => {
+    using values = engine.weightValues([weight(bytes)]);
+    await session.runWith(values, { x: X, w: float32([WIDTH, WIDTH], weightData(1)) });
+  });
   assert.equal(openSessions().length, 1);
 });
 
+Deno.test("one session takes its inputs as weights in one run and as tensors in the next", async () => {
+  const engine = new NativeEngine();
+  await using session = await engine.open(blockModel(), SETTINGS);
+  const data = weightData(3);
+  using values = engine.weightValues([weight(new Uint8Array(data.buffer))]);
+  using all = engine.weightValues([
+    weight(new Uint8Array(data.buffer)),
+    { name: "x", dtype: "float32", shape: [3, WIDTH], memory: bytesOf(X.data as Float32Array) },
+  ]);
+  using none = engine.weightValues([]);
+  const w = float32([WIDTH, WIDTH], data);
+  const wanted = (await session.run({ x: X, w }))["y"]?.data;
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual((await session.runWith(none, { x: X, w }))["y"]?.data, wanted);
+    assert.deepEqual((await session.runWith(values, { x: X }))["y"]?.data, wanted);
+    assert.deepEqual((await session.runWith(all, {}))["y"]?.data, wanted);
+  }
+});
+
+function bytesOf(data: Float32Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+}
+
 Deno.test("weights that are released during a run stay until it ends", async () => {
   const engine = new NativeEngine();
-  await using session = await engine.open(blockModel(), SETTINGS, { weightInputs: ["w"] });
+  await using session = await engine.open(blockModel(), SETTINGS);
   const values = engine.weightValues([weight(new Uint8Array(weightData(5).buffer))]);
   const first = await session.runWith(values, { x: X });
   const length = 4000 * WIDTH;

@@ -1,0 +1,110 @@
+// Reads stretches of files into the system's cache by touching them in a mapping of its own, a window at a
+// time. The cache then consists of large pages: a file that is asked for with MADV_WILLNEED comes in pages
+// of 4 KiB, which cost 0.15 s of computing for 512 MB, and as much again to map and to let go of; touched,
+// it costs 0.01 s. Measured on Linux 6.18, ext4: 0.31 to 0.54 s cold against 0.17 to 0.21 s.
+//
+// Invariant: only its own windows are mapped, touched and unmapped; what others have mapped is left alone.
+
+import type { MappedArea } from "./weight_memory.ts";
+
+/** Source: asm-generic/mman.h and mman-common.h, Linux 5.14. */
+const PROT_READ = 1;
+const MAP_SHARED = 1;
+const MADV_HUGEPAGE = 14;
+const MADV_POPULATE_READ = 22;
+const O_RDONLY_CLOEXEC = 0x80000;
+/** The largest page of the cache, where windows begin. */
+const LARGE_PAGE_BYTES = 2 ** 21;
+/** What is mapped at once, and so part of this process's memory for a moment. */
+const WINDOW_BYTES = 4 * LARGE_PAGE_BYTES;
+
+/** The functions of the C library that it calls. */
+export interface CacheReaderCalls {
+  open(path: Uint8Array<ArrayBuffer>, flags: number): number;
+  close(file: number): number;
+  mmap(
+    address: bigint,
+    byteLength: bigint,
+    protection: number,
+    flags: number,
+    file: number,
+    byteOffset: bigint,
+  ): bigint;
+  munmap(address: bigint, byteLength: bigint): number;
+  /** `madvise`. */
+  release(address: bigint, byteLength: bigint, advice: number): number;
+  /** `madvise` on another thread. */
+  fetch(address: bigint, byteLength: bigint, advice: number): Promise<number>;
+}
+
+/** A stretch of a file. */
+interface Span {
+  readonly path: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Reads files into the system's cache. */
+export class CacheReader {
+  readonly #calls: CacheReaderCalls;
+  /** Files that are open, by path. */
+  readonly #files = new Map<string, number>();
+
+  constructor(calls: CacheReaderCalls) {
+    this.#calls = calls;
+  }
+
+  /** Reads what areas show. False when the system cannot: an older kernel, or a file that is gone. */
+  async read(areas: readonly MappedArea[]): Promise<boolean> {
+    for (const span of spansOf(areas)) {
+      if (!await this.#readSpan(span)) return false;
+    }
+    return true;
+  }
+
+  /** Closes the files; nothing is being read. */
+  close(): void {
+    for (const file of this.#files.values()) if (file >= 0) this.#calls.close(file);
+    this.#files.clear();
+  }
+
+  async #readSpan({ path, from, to }: Span): Promise<boolean> {
+    const calls = this.#calls;
+    const file = this.#fileAt(path);
+    if (file < 0) return false;
+    for (let start = from; start < to; start += WINDOW_BYTES) {
+      const byteLength = BigInt(Math.min(WINDOW_BYTES, to - start));
+      const address = calls.mmap(0n, byteLength, PROT_READ, MAP_SHARED, file, BigInt(start));
+      if (BigInt.asIntN(64, address) < 0n) return false; // MAP_FAILED
+      calls.release(address, byteLength, MADV_HUGEPAGE); // a wish: failing is no error
+      const result = await calls.fetch(address, byteLength, MADV_POPULATE_READ);
+      calls.munmap(address, byteLength);
+      if (result !== 0) return false;
+    }
+    return true;
+  }
+
+  #fileAt(path: string): number {
+    const known = this.#files.get(path);
+    if (known !== undefined) return known;
+    const file = this.#calls.open(new TextEncoder().encode(`${path}\0`), O_RDONLY_CLOEXEC);
+    this.#files.set(path, file);
+    return file;
+  }
+}
+
+/** What areas show, joined where it is next to one another. */
+function spansOf(areas: readonly MappedArea[]): readonly Span[] {
+  const spans: { path: string; from: number; to: number }[] = [];
+  const sorted = [...areas].sort((left, right) =>
+    left.path === right.path ? left.byteOffset - right.byteOffset : left.path < right.path ? -1 : 1
+  );
+  for (const { path, byteOffset, byteLength } of sorted) {
+    const from = byteOffset - byteOffset % LARGE_PAGE_BYTES;
+    const to = byteOffset + byteLength;
+    const last = spans.at(-1);
+    if (last?.path === path && from <= last.to) last.to = Math.max(last.to, to);
+    else spans.push({ path, from, to });
+  }
+  return spans;
+}
