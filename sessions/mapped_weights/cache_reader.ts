@@ -13,10 +13,8 @@ const MAP_SHARED = 1;
 const MADV_HUGEPAGE = 14;
 const MADV_POPULATE_READ = 22;
 const O_RDONLY_CLOEXEC = 0x80000;
-/** The largest page of the cache, where windows begin. */
-const LARGE_PAGE_BYTES = 2 ** 21;
 /** What is mapped at once, and so part of this process's memory for a moment. */
-const WINDOW_BYTES = 4 * LARGE_PAGE_BYTES;
+const WINDOW_BYTES = 2 ** 23;
 
 /** The functions of the C library that it calls. */
 export interface CacheReaderCalls {
@@ -49,23 +47,29 @@ export class CacheReader {
   readonly #calls: CacheReaderCalls;
   /** Files that are open, by path. */
   readonly #files = new Map<string, number>();
+  /** What is read comes first to whoever asked first. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(calls: CacheReaderCalls) {
     this.#calls = calls;
   }
 
   /** Reads what areas show. False when the system cannot: an older kernel, or a file that is gone. */
-  async read(areas: readonly MappedArea[]): Promise<boolean> {
-    for (const span of spansOf(areas)) {
-      if (!await this.#readSpan(span)) return false;
-    }
-    return true;
+  read(areas: readonly MappedArea[]): Promise<boolean> {
+    const reading = this.#last.then(() => this.#readAll(spansOf(areas)));
+    this.#last = reading.catch(() => {});
+    return reading;
   }
 
   /** Closes the files; nothing is being read. */
   close(): void {
     for (const file of this.#files.values()) if (file >= 0) this.#calls.close(file);
     this.#files.clear();
+  }
+
+  async #readAll(spans: readonly Span[]): Promise<boolean> {
+    for (const span of spans) if (!await this.#readSpan(span)) return false;
+    return true;
   }
 
   async #readSpan({ path, from, to }: Span): Promise<boolean> {
@@ -100,11 +104,10 @@ function spansOf(areas: readonly MappedArea[]): readonly Span[] {
     left.path === right.path ? left.byteOffset - right.byteOffset : left.path < right.path ? -1 : 1
   );
   for (const { path, byteOffset, byteLength } of sorted) {
-    const from = byteOffset - byteOffset % LARGE_PAGE_BYTES;
     const to = byteOffset + byteLength;
     const last = spans.at(-1);
-    if (last?.path === path && from <= last.to) last.to = Math.max(last.to, to);
-    else spans.push({ path, from, to });
+    if (last?.path === path && byteOffset <= last.to) last.to = Math.max(last.to, to);
+    else spans.push({ path, from: byteOffset, to });
   }
   return spans;
 }
