@@ -133,9 +133,13 @@ export class SessionPool {
   }
 
   async #trim(): Promise<void> {
+    let idleByteLength = 0;
+    for (const { users, byteLength } of this.#entries.values()) {
+      if (users === 0) idleByteLength += byteLength;
+    }
+    if (!this.#isClosed && idleByteLength <= this.#idleByteBudget) return; // as a rule
     const idle = [...this.#entries.values()].filter((entry) => entry.users === 0)
       .sort((left, right) => left.lastUsed - right.lastUsed);
-    let idleByteLength = idle.reduce((sum, entry) => sum + entry.byteLength, 0);
     const endings: Promise<void>[] = [];
     for (const entry of idle) {
       if (!this.#isClosed && idleByteLength <= this.#idleByteBudget) break;
