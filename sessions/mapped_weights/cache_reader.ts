@@ -15,6 +15,8 @@ const MADV_POPULATE_READ = 22;
 const O_RDONLY_CLOEXEC = 0x80000;
 /** What is mapped at once, and so part of this process's memory for a moment. */
 const WINDOW_BYTES = 2 ** 23;
+/** So little is read along with what lies on both sides of it. */
+const GAP_BYTES = 2 ** 18;
 
 /** The functions of the C library that it calls. */
 export interface CacheReaderCalls {
@@ -67,25 +69,28 @@ export class CacheReader {
     this.#files.clear();
   }
 
+  /** Two windows at a time: the disk has work while one is handed from thread to thread. */
   async #readAll(spans: readonly Span[]): Promise<boolean> {
-    for (const span of spans) if (!await this.#readSpan(span)) return false;
-    return true;
+    const windows = windowsOf(spans);
+    const readOn = async (): Promise<boolean> => {
+      for (const window of windows) if (!await this.#readWindow(window)) return false;
+      return true;
+    };
+    const [first, second] = await Promise.all([readOn(), readOn()]);
+    return first && second;
   }
 
-  async #readSpan({ path, from, to }: Span): Promise<boolean> {
+  async #readWindow({ path, from, to }: Span): Promise<boolean> {
     const calls = this.#calls;
     const file = this.#fileAt(path);
     if (file < 0) return false;
-    for (let start = from; start < to; start += WINDOW_BYTES) {
-      const byteLength = BigInt(Math.min(WINDOW_BYTES, to - start));
-      const address = calls.mmap(0n, byteLength, PROT_READ, MAP_SHARED, file, BigInt(start));
-      if (BigInt.asIntN(64, address) < 0n) return false; // MAP_FAILED
-      calls.release(address, byteLength, MADV_HUGEPAGE); // a wish: failing is no error
-      const result = await calls.fetch(address, byteLength, MADV_POPULATE_READ);
-      calls.munmap(address, byteLength);
-      if (result !== 0) return false;
-    }
-    return true;
+    const byteLength = BigInt(to - from);
+    const address = calls.mmap(0n, byteLength, PROT_READ, MAP_SHARED, file, BigInt(from));
+    if (BigInt.asIntN(64, address) < 0n) return false; // MAP_FAILED
+    calls.release(address, byteLength, MADV_HUGEPAGE); // a wish: failing is no error
+    const result = await calls.fetch(address, byteLength, MADV_POPULATE_READ);
+    calls.munmap(address, byteLength);
+    return result === 0;
   }
 
   #fileAt(path: string): number {
@@ -97,7 +102,15 @@ export class CacheReader {
   }
 }
 
-/** What areas show, joined where it is next to one another. */
+function* windowsOf(spans: readonly Span[]): Generator<Span> {
+  for (const { path, from, to } of spans) {
+    for (let start = from; start < to; start += WINDOW_BYTES) {
+      yield { path, from: start, to: Math.min(to, start + WINDOW_BYTES) };
+    }
+  }
+}
+
+/** What areas show, joined where little or nothing lies between. */
 function spansOf(areas: readonly MappedArea[]): readonly Span[] {
   const spans: { path: string; from: number; to: number }[] = [];
   const sorted = [...areas].sort((left, right) =>
@@ -106,7 +119,7 @@ function spansOf(areas: readonly MappedArea[]): readonly Span[] {
   for (const { path, byteOffset, byteLength } of sorted) {
     const to = byteOffset + byteLength;
     const last = spans.at(-1);
-    if (last?.path === path && byteOffset <= last.to) last.to = Math.max(last.to, to);
+    if (last?.path === path && byteOffset <= last.to + GAP_BYTES) last.to = Math.max(last.to, to);
     else spans.push({ path, from: byteOffset, to });
   }
   return spans;
