@@ -22,6 +22,7 @@ import {
 } from "../segment_opening.ts";
 import { copyInLargePieces } from "./large_writes.ts";
 import { MappedPages } from "./mapped_stream.ts";
+import { packedLast } from "./packed_layout.ts";
 import { removeStaleDrafts } from "./stale_drafts.ts";
 import type { StreamedSegment, WeightStream } from "./weight_stream.ts";
 
@@ -204,8 +205,11 @@ async function write(host: SessionHost, opening: SegmentOpening, draft: string):
   }
   const data = join(draft, DATA_NAME);
   if (existsSync(data)) {
+    const model = join(draft, MODEL_NAME);
+    const layout = packedLast(readFileSync(model));
     await rename(data, `${data}.small`);
-    copyInLargePieces(`${data}.small`, data);
+    copyInLargePieces(`${data}.small`, data, layout?.pieces);
+    if (layout !== null) await writeFile(model, layout.model);
     await rm(`${data}.small`);
   }
   await writeFile(join(draft, SIZES_NAME), sizesOf(draft));

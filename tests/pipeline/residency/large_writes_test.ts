@@ -26,6 +26,25 @@ Deno.test("copyInLargePieces() copies every byte, also around the size of a piec
   }
 });
 
+Deno.test("copyInLargePieces() moves pieces to their new places, with zeros between them", () => {
+  using own = folder();
+  const piece = 16 * 2 ** 20;
+  const bytes = Uint8Array.from({ length: 1000 }, (_, at) => at % 251 + 1);
+  const [from, to] = [join(own.path, "from"), join(own.path, "to")];
+  writeFileSync(from, bytes);
+  copyInLargePieces(from, to, [
+    { from: 500, to: 10, byteLength: 20 },
+    { from: 0, to: 30, byteLength: 0 },
+    { from: 100, to: piece - 5, byteLength: 30 },
+  ]);
+  const wanted = new Uint8Array(piece + 25);
+  wanted.set(bytes.subarray(500, 520), 10);
+  wanted.set(bytes.subarray(100, 130), piece - 5);
+  assert.ok(readFileSync(to).equals(wanted));
+  const late = [{ from: 990, to: 0, byteLength: 20 }];
+  assert.throws(() => copyInLargePieces(from, join(own.path, "late"), late), /ends too early/);
+});
+
 Deno.test("copyInLargePieces() writes over nothing, and names what is not there", () => {
   using own = folder();
   const [from, to] = [join(own.path, "from"), join(own.path, "to")];
