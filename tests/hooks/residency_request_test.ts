@@ -12,6 +12,7 @@ Deno.test("admitResidency() works out what was left out, and freezes it", () => 
     ahead: null,
     strategy: "auto",
     byteBudget: null,
+    hostByteBudget: null,
     cacheFolder: null,
     dimensions: {},
   });
@@ -27,6 +28,8 @@ Deno.test("admitResidency() refuses what makes no sense and names the field", ()
     { strategy: "magic" },
     { byteBudget: 0 },
     { byteBudget: "1GB" },
+    { hostByteBudget: 0 },
+    { hostByteBudget: 1.5 },
     { cacheFolder: "" },
     { dimensions: { tokens: 0 } },
   ];

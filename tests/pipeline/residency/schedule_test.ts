@@ -76,3 +76,22 @@ Deno.test("wishOf() finds the one residency hook that asks, and refuses two", ()
   assert.equal(wishOf(module, [silent]), null);
   assert.throws(() => wishOf(module, [one, two]), { code: "OPTION_INVALID" });
 });
+
+Deno.test("makeSchedule() places on the host what goes to a device, and nothing elsewhere", () => {
+  const wishes = (hostByteBudget: number | null) =>
+    ["a", "b", "c", "d"].map((path, index) => fakeWish(path, { hostByteBudget }, [index]));
+  const onDevice = (hostByteBudget: number | null, memoryByteLength: number | null) =>
+    makeSchedule({
+      wishes: wishes(hostByteBudget),
+      means: { ...MEANS, provider: "cuda", hasUploads: true, memoryByteLength },
+      weightsOf: (module) => fakeWeights(module.path, 100),
+      activationsOf: () => 7,
+      modelByteLength: 1000,
+    })?.host;
+  assert.deepEqual(onDevice(null, 800), { modules: ["a", "b", "c", "d"], byteLength: 400 });
+  assert.deepEqual(onDevice(null, 600), { modules: ["a"], byteLength: 300 });
+  assert.deepEqual(onDevice(null, null), { modules: [], byteLength: 200 }, "nobody may ask");
+  assert.deepEqual(onDevice(200, 800), { modules: [], byteLength: 200 });
+  assert.throws(() => onDevice(199, 800), { code: "RESIDENCY_BUDGET" });
+  assert.equal(schedule(wishes(300))?.host, null);
+});

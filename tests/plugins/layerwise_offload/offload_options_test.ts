@@ -12,6 +12,8 @@ Deno.test("offloadSettings() reads a budget with its unit", () => {
   assert.equal(bytes("2gib"), 2 ** 31);
   assert.equal(bytes("100"), 100);
   assert.equal(offloadSettings({}).byteBudget, null);
+  assert.equal(offloadSettings({ hostBudget: "2MiB" }).hostByteBudget, 2 ** 21);
+  assert.equal(offloadSettings({ budget: 1 }).hostByteBudget, null);
 });
 
 Deno.test("offloadSettings() refuses bad options by name", () => {
@@ -27,6 +29,8 @@ Deno.test("offloadSettings() refuses bad options by name", () => {
     { resident: { stride: 0 } },
     { resident: { every: 2 } },
     { budget: NaN },
+    { hostBudget: "much" },
+    { hostBudget: 0 },
     { dimensions: { tokens: 0 } },
     { dimensions: null },
     { dimensions: 7 },

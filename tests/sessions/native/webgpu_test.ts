@@ -9,6 +9,6 @@ Deno.test({
   fn() {
     const text = runOnDevice(new URL("./webgpu_suite.ts", import.meta.url), "test");
     const [, passed] = /ok \| (\d+) passed \| 0 failed/.exec(text) ?? [];
-    assert.ok(Number(passed) >= 68, text);
+    assert.ok(Number(passed) >= 67, text);
   },
 });
