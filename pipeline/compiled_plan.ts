@@ -244,11 +244,7 @@ export class CompiledPlan {
     if (this.#isModel(segment)) {
       const source = structure.tappedSource(segment.taps);
       const byteLength = skeleton.fileByteLength;
-      const commonNames = [...structure.graph.initializers.keys()];
-      return segmentOpening(this.#host, { source, label, byteLength }, {
-        isWhole: true,
-        commonNames,
-      });
+      return segmentOpening(this.#host, { source, label, byteLength }, { isWhole: true });
     }
     const inputs = new Map(
       this.#typed(segment).map((value) => [value, types.get(value) ?? missingType(value)]),

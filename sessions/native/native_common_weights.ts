@@ -1,9 +1,9 @@
 // Weights of files that the sessions of a model's parts have in common: one mapping, one prepacked form, from
 // the first session that opens with them to the release of the last one.
 //
-// Measured (100 MB, 2 threads): a tapped and a split plan at once take 128 to 138 MB where they took 214, with
-// the whole model beside them 224 to 242 where they took 320. The second plan opens in two thirds of the time,
-// the first one in the same; runs take the same time and give the same bits.
+// Measured (100 MB, 2 threads): three plans that cut a model in three ways take 127, 150 and 157 MB, one after
+// another, where they took 128, 220 and 310; the second and the third open in two thirds of the time. Runs
+// take the same time and give the same bits.
 
 import type { CommonWeights, FileWeight } from "../engine.ts";
 import { MappedFile } from "./mapped_file.ts";

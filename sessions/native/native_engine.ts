@@ -22,6 +22,7 @@ import { mappingRefusal } from "./mapped_file.ts";
 import { NativeCommonWeights } from "./native_common_weights.ts";
 import { NativeMappedWeights } from "./native_mapped_weights.ts";
 import { deviceLane } from "../device_lane.ts";
+import { endPlainly } from "./plain_exit.ts";
 import { type NativeHost, nativeHost } from "./_native_host.ts";
 import { isChainable, NativeChain, type NativeLink } from "./native_chain.ts";
 import { NativeSession } from "./native_session.ts";
@@ -198,6 +199,7 @@ async function create(
   },
   sharedWeights: SharedWeights | null,
 ): Promise<Deno.PointerObject> {
+  endPlainly();
   const env = environment.handle;
   const cell = outCell();
   const held = [model, cell, sharedWeights];
