@@ -13,8 +13,10 @@ const MAP_SHARED = 1;
 const MADV_HUGEPAGE = 14;
 const MADV_POPULATE_READ = 22;
 const O_RDONLY_CLOEXEC = 0x80000;
+const LARGE_PAGE_BYTES = 2 ** 21;
 /** What is mapped at once, and so part of this process's memory for a moment. */
 const WINDOW_BYTES = 2 ** 23;
+const WINDOWS_AT_ONCE = 2;
 /** So little is read along with what lies on both sides of it. */
 const GAP_BYTES = 2 ** 18;
 
@@ -44,23 +46,42 @@ interface Span {
   readonly to: number;
 }
 
+/** A window and who waits for it. */
+interface WaitingWindow {
+  readonly window: Span;
+  readonly settle: (wasRead: boolean) => void;
+}
+
 /** Reads files into the system's cache. */
 export class CacheReader {
   readonly #calls: CacheReaderCalls;
   /** Files that are open, by path. */
   readonly #files = new Map<string, number>();
-  /** What is read comes first to whoever asked first. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** What is to be read, in the order of asking. */
+  readonly #waiting: WaitingWindow[] = [];
+  #readingCount = 0;
 
   constructor(calls: CacheReaderCalls) {
     this.#calls = calls;
   }
 
-  /** Reads what areas show. False when the system cannot: an older kernel, or a file that is gone. */
+  /**
+   * Reads what areas show, behind what was asked for before. False when the system cannot: an older kernel,
+   * or a file that is gone.
+   */
   read(areas: readonly MappedArea[]): Promise<boolean> {
-    const reading = this.#last.then(() => this.#readAll(spansOf(areas)));
-    this.#last = reading.catch(() => {});
-    return reading;
+    const windows = [...windowsOf(spansOf(areas))];
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    let left = windows.length;
+    let isRead = true;
+    if (left === 0) resolve(true);
+    const settle = (wasRead: boolean): void => {
+      isRead &&= wasRead;
+      if (--left === 0) resolve(isRead);
+    };
+    for (const window of windows) this.#waiting.push({ window, settle });
+    this.#readOn();
+    return promise;
   }
 
   /** Closes the files; nothing is being read. */
@@ -69,15 +90,18 @@ export class CacheReader {
     this.#files.clear();
   }
 
-  /** Two windows at a time: the disk has work while one is handed from thread to thread. */
-  async #readAll(spans: readonly Span[]): Promise<boolean> {
-    const windows = windowsOf(spans);
-    const readOn = async (): Promise<boolean> => {
-      for (const window of windows) if (!await this.#readWindow(window)) return false;
-      return true;
-    };
-    const [first, second] = await Promise.all([readOn(), readOn()]);
-    return first && second;
+  /** Several windows at a time: the disk has work while one is handed from thread to thread. */
+  #readOn(): void {
+    while (this.#readingCount < WINDOWS_AT_ONCE) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#readingCount++;
+      this.#readWindow(next.window).catch(() => false).then((wasRead) => {
+        this.#readingCount--;
+        next.settle(wasRead);
+        this.#readOn();
+      });
+    }
   }
 
   async #readWindow({ path, from, to }: Span): Promise<boolean> {
@@ -87,7 +111,8 @@ export class CacheReader {
     const byteLength = BigInt(to - from);
     const address = calls.mmap(0n, byteLength, PROT_READ, MAP_SHARED, file, BigInt(from));
     if (BigInt.asIntN(64, address) < 0n) return false; // MAP_FAILED
-    calls.release(address, byteLength, MADV_HUGEPAGE); // a wish: failing is no error
+    // A wish: failing is no error. For little it would read much along.
+    if (to - from >= LARGE_PAGE_BYTES) calls.release(address, byteLength, MADV_HUGEPAGE);
     const result = await calls.fetch(address, byteLength, MADV_POPULATE_READ);
     calls.munmap(address, byteLength);
     return result === 0;

@@ -34,20 +34,20 @@ function entriesOf(bytes: Uint8Array): Readonly<Record<string, string>>[] {
   );
 }
 
-Deno.test("packedLast() puts what is packed behind all else, next to one another", () => {
+Deno.test("packedLast() puts what runs read behind all else, next to one another", () => {
   const layout = packedLast(model([
     { location: "b", offset: "0", length: "100", prepacked_0: "MatMul+1|4096;5000;0" },
     { location: "b", offset: "12288", length: "8", prepacked_0: "A|16384;10;0|20480;20;7" },
-    { location: "b", offset: "24576", length: "0" },
+    { location: "b", offset: "24576", length: "7" },
   ]));
   assert.ok(layout !== null);
   assert.deepEqual(layout.pieces, [
     { from: 0, to: 0, byteLength: 100 },
     { from: 12288, to: PAGE, byteLength: 8 },
-    { from: 24576, to: 2 * PAGE, byteLength: 0 },
     { from: 4096, to: LARGE_PAGE, byteLength: 5000 },
     { from: 16384, to: LARGE_PAGE + 2 * PAGE, byteLength: 10 },
     { from: 20480, to: LARGE_PAGE + 3 * PAGE, byteLength: 20 },
+    { from: 24576, to: LARGE_PAGE + 4 * PAGE, byteLength: 7 },
   ]);
   assert.deepEqual(entriesOf(layout.model), [
     { location: "b", offset: "0", length: "100", prepacked_0: "MatMul+1|2097152;5000;0" },
@@ -57,7 +57,7 @@ Deno.test("packedLast() puts what is packed behind all else, next to one another
       length: "8",
       prepacked_0: "A|2105344;10;0|2109440;20;7",
     },
-    { location: "b", offset: "8192", length: "0" },
+    { location: "b", offset: "2113536", length: "7" },
   ]);
 });
 
