@@ -6,7 +6,7 @@
 // take the same time and give the same bits.
 
 import type { CommonWeights, FileWeight } from "../engine.ts";
-import { MappedFile } from "./mapped_file.ts";
+import { MappedFiles } from "./_mapped_files.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { SharedWeights } from "./shared_weights.ts";
 import { WeightValues } from "./weight_values.ts";
@@ -17,7 +17,7 @@ const FORGET_MS = 10;
 /** The native engine's common weights. */
 export class NativeCommonWeights implements CommonWeights {
   readonly weights: readonly FileWeight[];
-  readonly #files = new Map<string, MappedFile>();
+  readonly #files = new MappedFiles();
   #shared: SharedWeights | null = null;
 
   constructor(weights: readonly FileWeight[]) {
@@ -37,7 +37,7 @@ export class NativeCommonWeights implements CommonWeights {
           name,
           dtype,
           shape,
-          memory: { file: this.#file(range.path), range },
+          memory: { file: this.#files.at(range.path), range },
         })),
       );
       return this.#shared = new SharedWeights(host, values, () => this.#drop());
@@ -52,9 +52,7 @@ export class NativeCommonWeights implements CommonWeights {
    * which would else stay beside what it made of them.
    */
   opening(): Disposable {
-    const forget = (): void => {
-      for (const file of this.#files.values()) file.forget();
-    };
+    const forget = (): void => this.#files.forget();
     const timer = setInterval(forget, FORGET_MS);
     return {
       [Symbol.dispose]: () => {
@@ -69,13 +67,6 @@ export class NativeCommonWeights implements CommonWeights {
     const shared = this.#shared;
     this.#shared = null;
     shared?.[Symbol.dispose]();
-    for (const file of this.#files.values()) file[Symbol.dispose]();
-    this.#files.clear();
-  }
-
-  #file(path: string): MappedFile {
-    const file = this.#files.get(path) ?? new MappedFile(path);
-    this.#files.set(path, file);
-    return file;
+    this.#files[Symbol.dispose]();
   }
 }

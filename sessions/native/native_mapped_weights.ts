@@ -3,7 +3,7 @@
 
 import { internalError } from "../../errors/hookline_error.ts";
 import type { EngineSession, FileWeight, MappedWeights } from "../engine.ts";
-import { MappedFile } from "./mapped_file.ts";
+import { MappedFiles } from "./_mapped_files.ts";
 import type { NativeHost } from "./_native_host.ts";
 import { NativeSession } from "./native_session.ts";
 import { WeightValues } from "./weight_values.ts";
@@ -11,7 +11,7 @@ import { WeightValues } from "./weight_values.ts";
 /** The native engine's mapped weights; runs in flight keep what they read. */
 export class NativeMappedWeights implements MappedWeights {
   readonly #host: NativeHost;
-  readonly #files = new Map<string, MappedFile>();
+  readonly #files = new MappedFiles();
   readonly #sets: WeightValues[] = [];
 
   constructor(host: NativeHost) {
@@ -26,7 +26,7 @@ export class NativeMappedWeights implements MappedWeights {
         name,
         dtype,
         shape,
-        memory: { file: this.#file(range.path), range },
+        memory: { file: this.#files.at(range.path), range },
       })),
     );
     this.#sets.push(values);
@@ -38,13 +38,6 @@ export class NativeMappedWeights implements MappedWeights {
 
   [Symbol.dispose](): void {
     for (const values of this.#sets.splice(0)) values[Symbol.dispose]();
-    for (const file of this.#files.values()) file[Symbol.dispose]();
-    this.#files.clear();
-  }
-
-  #file(path: string): MappedFile {
-    const file = this.#files.get(path) ?? new MappedFile(path);
-    this.#files.set(path, file);
-    return file;
+    this.#files[Symbol.dispose]();
   }
 }

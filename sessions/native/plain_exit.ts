@@ -1,7 +1,7 @@
 // Ends the process without the destructors of C++ libraries. Deno exits while other threads compute; exit()
 // would take away the tables that ONNX Runtime looks types and kernels up in, and a session that is being
-// opened at that moment crashes the process: 4 of 31 exits during openings, and 7 more printed errors, ONNX Runtime 1.29. Deno has
-// flushed what it writes by then, and C's own buffers are flushed here.
+// opened at that moment crashes the process: 4 of 31 exits during openings, and 7 more printed errors (ONNX
+// Runtime 1.29). Deno has flushed what it writes by then, and C's own buffers are flushed here.
 //
 // Handlers of exit() run last registered first. ONNX Runtime makes tables on first use, so the handler is
 // registered again for the first openings.

@@ -7,11 +7,11 @@ import type { Model } from "../../pipeline/model.ts";
 import type { ModelSource } from "../../pipeline/model_structure.ts";
 import { openModel } from "../../pipeline/open_model.ts";
 import { deviceLedger } from "../../sessions/device_tensor.ts";
-import { RecordedRuns } from "../../sessions/native/_recorded_runs.ts";
 import { sessionLedger } from "../../sessions/session_ledger.ts";
 import { float32, type TensorMap } from "../../tensor/tensor.ts";
 import { fixturePath } from "../support/fixture_path.ts";
 import { fixtureInputs } from "./_fixtures.ts";
+import { countRecordings } from "../sessions/native/_counted_recordings.ts";
 import { hook, scaleOutputs } from "./_hooks.ts";
 
 /** What the plans may differ from the CPU's, relative to the largest element. */
@@ -99,14 +99,7 @@ test("a model records whole and tapped runs, not those that are split", async ()
   const wanted = await cpu.run({ x });
   const model = await openModel(bytes, { provider: "webgpu", engine: "native", recordsRuns: true });
   await using _model = model;
-  const run = RecordedRuns.prototype.run;
-  let playedCount = 0;
-  RecordedRuns.prototype.run = async function (call) {
-    const played = await run.call(this, call);
-    if (played !== null) playedCount++;
-    return played;
-  };
-  using _restored = { [Symbol.dispose]: () => void (RecordedRuns.prototype.run = run) };
+  using recordings = countRecordings();
   const [first = ""] = model.repeatedBlocks;
   const seen: number[] = [];
   const look = hook({
@@ -121,10 +114,10 @@ test("a model records whole and tapped runs, not those that are split", async ()
     ] as const
   ) {
     const handle = makeHook === null ? null : model.registry(first).register(makeHook());
-    playedCount = 0;
+    recordings.count = 0;
     assert.equal(model.plan().kind, kind);
     for (let round = 0; round < 3; round++) assertAgree(await model.run({ x }), wanted, kind);
-    assert.equal(playedCount, played, kind);
+    assert.equal(recordings.count, played, kind);
     await handle?.remove();
   }
   assert.deepEqual(seen, [1, 1, 1]);

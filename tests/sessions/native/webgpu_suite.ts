@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { deviceLedger, DeviceTensor, type RunValue } from "../../../sessions/device_tensor.ts";
 import type { EngineSession } from "../../../sessions/engine.ts";
-import { RecordedRuns } from "../../../sessions/native/_recorded_runs.ts";
 import { NativeEngine } from "../../../sessions/native/native_engine.ts";
 import { sessionLedger } from "../../../sessions/session_ledger.ts";
 import { float32, type Tensor, tensor } from "../../../tensor/tensor.ts";
 import { transformerBytes } from "../../../bench/transformer_model.ts";
+import { countRecordings } from "./_counted_recordings.ts";
 import { engineConformance } from "../engine_conformance.ts";
 import { expectCode } from "../expect_code.ts";
 import { buildModel, identityModel } from "../tiny_models.ts";
@@ -245,14 +245,7 @@ test("records runs and plays them, each shape its own, with the numbers of runs 
       Float32Array.from({ length: 32 * tokens }, (_, at) => Math.sin(at * seed)),
     ),
   });
-  const run = RecordedRuns.prototype.run;
-  let playedCount = 0;
-  RecordedRuns.prototype.run = async function (call) {
-    const played = await run.call(this, call);
-    if (played !== null) playedCount++;
-    return played;
-  };
-  using _restored = { [Symbol.dispose]: () => void (RecordedRuns.prototype.run = run) };
+  using recordings = countRecordings();
   const outputs: (readonly [Tensor, Tensor])[] = [];
   for (let round = 1; round <= 4; round++) {
     for (const tokens of [1, 4, 7]) {
@@ -267,7 +260,7 @@ test("records runs and plays them, each shape its own, with the numbers of runs 
   const replayed = await Promise.all(
     Array.from({ length: 6 }, (_, index) => recording.run(feeds(4, index + 1))),
   );
-  assert.equal(playedCount, 9 + 6);
+  assert.equal(recordings.count, 9 + 6);
   for (const [index, { y }] of replayed.entries()) {
     assert.deepEqual(y, (await usual.run(feeds(4, index + 1)))["y"]);
   }
